@@ -13,7 +13,7 @@ from typing import get_args
 import pytest
 
 import lora_drop
-from lora_drop.cli import jobs, main, terminal
+from lora_drop.cli import main, terminal
 from lora_drop.datasets.parameters import PRESETS
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.status import Status
@@ -258,6 +258,6 @@ def test_listed_help_is_the_docstrings(name: str) -> None:
 
 
 def test_copied_names_are_those_of_the_tables() -> None:
-    assert get_args(jobs.StatusName) == tuple(Status)
+    assert get_args(terminal.StatusName) == tuple(Status)
     assert tuple(PRESETS) == terminal.PRESETS
     assert DEFAULT.short_name == terminal.DEFAULT_TRAINER

@@ -106,8 +106,8 @@ def test_other_commands_know_it(
     assert f"lora-drop usage {folder.name}" in again.stderr
     cancelled = run("cancel", folder)
     assert (cancelled.exit_code, "had ended before" in cancelled.stdout) == (1, True)
-    for command in ("job", "retry"):
-        assert f"lora-drop watch {request_id}" in run(command, folder).stderr
+    for words in REFUSING:
+        assert f"lora-drop watch {request_id}" in run(*words, folder).stderr
     unknown = run("watch", "11111111-1111-4111-8111-111111111111")
     assert "This machine has sent no request" in unknown.stderr
     assert len(calls.sim.requests()) == 1
@@ -147,6 +147,42 @@ def test_lost_answer_says_what_to_do(direct: Direct, calls: Calls) -> None:
     assert "and pays nothing for what is there." in lost.stderr
     assert direct("ada.zip", "--yes").exit_code == 0
     assert len(calls.sim.requests()) == 1
+
+
+REFUSING = [["job"], ["retry"], ["download"], ["forget"], ["approve"], ["replay"], ["resolve"]]
+
+
+@pytest.mark.usefixtures("calls")
+def test_trainings_are_listed_without_a_stack(
+    direct: Direct, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """With a fal key and no stack, jobs lists what this machine has sent, and train names --direct first."""
+    monkeypatch.setenv("LORA_DROP_HOME", str(tmp_path / "no-stack"))
+    for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
+        monkeypatch.delenv(name, raising=False)
+
+    def run(*words: str) -> Result:
+        return CliRunner().invoke(application(), words)
+
+    assert "has sent no training to fal" in run("jobs").stderr
+    request_id = direct("ada.zip", "--yes", "--trigger", "ada", "--no-wait").stdout.strip()
+    folder = tmp_path / f"ada-{request_id[:8]}"
+    for status, command in (("SUBMITTED", "watch"), ("SUCCEEDED", "jobs")):
+        shown = run("jobs").stdout.splitlines()
+        assert shown[0].split()[2:] == [status, folder.name, "ada"]
+        assert shown[1].strip() == request_id
+        assert max(map(len, shown)) <= 80
+        run(command, request_id)
+    [row] = [
+        json.loads(line)
+        for line in run("jobs", "--json", "--dataset", "ada.zip").stdout.splitlines()
+    ]
+    assert (row["status"], row["folder"]) == ("SUCCEEDED", str(folder))
+    assert run("jobs", "--status", "held").stdout == ""
+    first = run("train", "photos/", "--trigger", "ada").stderr.replace("\n", " ")
+    alone = "lora-drop train photos/ --trigger ada --direct"
+    assert first.startswith(f"There is no stack here. With your fal key alone: {alone}")
+    assert "lora-drop jobs lists the trainings" in run("budget").stderr.replace("\n", " ")
 
 
 ASKED: dict[str, tuple[bool, str, int, int]] = {  # how it ends, and how often it is paid

@@ -180,7 +180,8 @@ def test_program_prints_its_settings() -> None:
         lines = [process.stdout.readline().strip() for _ in range(10)]
         process.send_signal(signal.SIGINT)
         _, complaints = process.communicate(timeout=LIMIT)
-    settings = dict(line.split("=", 1) for line in lines)
+    assert {line.split()[0] for line in lines} == {"export"}
+    settings = dict(line.removeprefix("export ").split("=", 1) for line in lines)
     assert settings["FAL_KEY"] == "secret"
     assert settings["FAL_QUEUE_RUN_HOST"].startswith("127.0.0.1:")
     assert settings["SSL_CERT_FILE"].endswith("ca.pem")

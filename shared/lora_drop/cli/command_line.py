@@ -18,6 +18,10 @@ NAMED = frozenset(
 ) | {"resume_from_checkpoint"}
 
 
+class NoStackError(CommandError):
+    """There is a fal key and no stack."""
+
+
 def command(
     what: str, name: str, given: Mapping[str, object], *, direct: bool | None = None
 ) -> str:
@@ -45,15 +49,15 @@ def is_direct() -> bool:
 
 
 @contextmanager
-def or_direct(path: str, given: Mapping[str, object]) -> Iterator[None]:
-    """Add the training without a stack to what is said where none is found, for a person with a fal key alone."""
+def or_direct(stack: str | None, alone: str) -> Iterator[None]:
+    """Say first what goes ``alone``, without a stack, where none is found and a person has a fal key alone."""
     try:
         yield
     except StackUnreachableError as none:
-        if not is_direct():
+        if stack is not None or not is_direct():
             raise
-        line = command("train", path, given, direct=True)
-        raise CommandError(f"{none}\nWith your fal key alone: {line}") from none
+        said = f"There is no stack here. With your fal key alone: {alone}"
+        raise NoStackError(f"{said}\nWith a stack: {none}") from none
 
 
 def _options(given: Mapping[str, object]) -> Iterator[str]:

@@ -29,7 +29,7 @@ def direct_request(name: str) -> SentRequest | None:
     """
     from lora_drop.client.submissions import SentRequest
 
-    record = _record(Path(name) / RECORD)
+    record = record_in(Path(name))
     if record.get("request_id") and "job_id" not in record:
         application = str(record.get("application") or "")
         return SentRequest(
@@ -144,9 +144,10 @@ def cancel_direct(request: SentRequest) -> bool:
         raise CommandError(sentence(error)) from error
 
 
-def _record(path: Path) -> dict[str, Any]:
+def record_in(folder: Path) -> dict[str, Any]:
+    """What the folder's job.json says; nothing where there is none that can be read."""
     try:
-        found = json.loads(path.read_bytes())
+        found = json.loads((folder / RECORD).read_bytes())
     except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}

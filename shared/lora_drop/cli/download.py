@@ -35,9 +35,11 @@ def download(
 
     With it come the report and the other files about the job, which is all that a rejected one has.
     """
+    from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.client.download import fetch
 
     with reporting(json_output=json_output) as display:
+        refuse_direct(job_id)
         drop = client_of(stack)
         job = drop.job(job_id)
         paths = fetch(drop.stack, job, to or Path(job_id))

@@ -16,6 +16,12 @@ from lora_drop.client.following import STOPS, EventReader
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.status import Status
 
+NOW_DIRECT: Mapping[str, str] = {
+    "": "sent; waiting for fal to begin",
+    Status.SUBMITTED: "in fal's queue",
+    Status.TRAINING: "training at fal",
+    Status.SUCCEEDED: "done; fetching the LoRA",
+}
 NEXT_DIRECT: Mapping[str, str] = {
     Status.SUBMITTED: "next: the training, 15 to 30 minutes for most datasets",
     Status.TRAINING: "next: the LoRA is fetched into a folder here, and checked",
@@ -66,7 +72,7 @@ def follow_request(
     sleep: Callable[[float], None] = sleep,
 ) -> None:
     """Show a training without a stack as it goes on, until it has ended."""
-    view = ProgressView(display.console, leave, next_of=NEXT_DIRECT)
+    view = ProgressView(display.console, leave, now_of=NOW_DIRECT, next_of=NEXT_DIRECT)
     view.facts = tuple(_facts(about.get("estimated_cost_usd"), about))
     silence: str | None = None
 

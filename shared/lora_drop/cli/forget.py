@@ -39,7 +39,10 @@ def forget(
     minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
     itself; said again, it goes on where it was, or shows the proof.
     """
+    from lora_drop.cli.direct_jobs import refuse_direct
+
     with reporting(json_output=json_output) as display:
+        refuse_direct(job_id)
         lora_drop = client_of(stack)
         going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
         for job in going:

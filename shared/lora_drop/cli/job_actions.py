@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
+from lora_drop.cli.direct_jobs import refuse_direct
 from lora_drop.cli.terminal import (
     JobId,
     Json,
@@ -37,6 +38,7 @@ def resolve(
 ) -> None:
     """Settle a submission whose answer was lost and that no evidence settles; kept with your name."""
     with reporting(json_output=json_output):
+        refuse_direct(job_id)
         if (request_id is None) is not not_submitted:
             raise CommandError("Say either --request-id ID or --not-submitted.")
         job = client_of(stack).resolve(job_id, request_id=request_id)
@@ -51,6 +53,7 @@ def approve(
 ) -> None:
     """Let a held job go on; kept with your name."""
     with reporting(json_output=json_output):
+        refuse_direct(job_id)
         job = client_of(stack).approve(job_id)
     _write_state(job, json_output=json_output)
 
@@ -88,8 +91,6 @@ def retry(
     json_output: Json = False,
 ) -> None:
     """Pay for an ended job's dataset once more, as a new job; kept with your name."""
-    from lora_drop.cli.direct_jobs import refuse_direct
-
     with reporting(json_output=json_output):
         refuse_direct(job_id)
         job = client_of(stack).retry(job_id, resume=resume)
@@ -99,6 +100,7 @@ def retry(
 def replay(job_id: JobId, *, stack: StackName = None, json_output: Json = False) -> None:
     """Take in once more what fal has delivered for a job; one that has ended stays as it is."""
     with reporting(json_output=json_output):
+        refuse_direct(job_id)
         job = client_of(stack).replay(job_id)
     _write_state(job, json_output=json_output)
 

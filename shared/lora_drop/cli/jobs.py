@@ -5,11 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Collection, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.command_line import or_direct
+from lora_drop.cli.command_line import NoStackError, command
 from lora_drop.cli.terminal import (
     Checkpoint,
     CreateMasks,
@@ -21,6 +21,7 @@ from lora_drop.cli.terminal import (
     Preset,
     Progress,
     StackName,
+    StatusName,
     Steps,
     SubjectCrop,
     TrainerName,
@@ -37,23 +38,6 @@ from lora_drop.client.errors import CommandError
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.stack_client import StackClient
-
-# The values of `Status`, whose module takes long to import; a test compares.
-StatusName = Literal[
-    "RECEIVED",
-    "REJECTED",
-    "READY",
-    "HELD",
-    "SUBMITTING",
-    "SUBMIT_UNKNOWN",
-    "SUBMITTED",
-    "TRAINING",
-    "STORING",
-    "SUCCEEDED",
-    "FAILED",
-    "CANCELLED",
-    "EXPIRED",
-]
 
 
 def train(  # noqa: PLR0913  # one parameter is one option
@@ -149,8 +133,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
             return
         if to:
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
-        with or_direct(path, parameters):
-            lora_drop = client_of(stack)
+        lora_drop = client_of(stack, command("train", path, parameters, direct=True))
         more = {"force": force or None, "reference": reference, "notify_url": notify_url}
         parameters |= {name: value for name, value in more.items() if value is not None}
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
@@ -263,12 +246,20 @@ def jobs(
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
-    """List jobs, newest first."""
+    """List jobs, newest first; with a fal key and no stack, the trainings that this machine has sent to fal."""
     from lora_drop.jobs.status import Status
 
     only_status = Status(status) if status else None
     with reporting(json_output=json_output) as display:
-        page = client_of(stack).jobs(
+        try:
+            client = client_of(stack)
+        except NoStackError:
+            from lora_drop.cli.direct_list import list_direct
+
+            asked = {"status": status, "reference": reference, "dataset": dataset}
+            list_direct(display, asked, limit, json_output=json_output)
+            return
+        page = client.jobs(
             status=only_status, reference=reference, dataset=dataset, limit=limit, cursor=cursor
         )
     if json_output:

@@ -26,6 +26,7 @@ EVERY = 10  # percent, where there is no terminal
 PER_SECOND = 4  # times that the view is drawn
 MINUTE, HOUR = 60, 3600
 NOW: dict[str, str] = {
+    "": "waiting for the stack to see the dataset",
     Status.RECEIVED: "checking the dataset",
     Status.READY: "waiting for a slot at fal",
     Status.SUBMITTING: "submitting, once",
@@ -56,6 +57,7 @@ class ProgressView:
     leave: str
     facts: tuple[str, ...] = ()
     percents: bool = True
+    now_of: Mapping[str, str] = field(default_factory=lambda: dict(NOW))
     next_of: Mapping[str, str] = field(default_factory=lambda: dict(NEXT))
     clock: Callable[[], float] = time.monotonic
     silence: str | None = None
@@ -151,7 +153,7 @@ class ProgressView:
         seconds = timedelta(seconds=self.clock() - self._since)
         line = Table.grid(padding=(0, 1))
         words = Text.assemble(coloured(self._status) if self._status else "", " ")
-        words.append(NOW.get(self._stands, "waiting for the stack to see the dataset"))
+        words.append(self.now_of.get(self._stands, "done"))
         words.append(f", {duration(seconds)}")
         words.append("".join(f", {each}" for each in (self._waits, *self.facts) if each))
         line.add_row(" ", Spinner("dots"), words)

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -140,8 +140,16 @@ def _changes(changes: Sequence[ReportedChange]) -> str:
 
 def changes_by_kind(changes: Iterable[ReportedChange]) -> Iterator[str]:
     """How often what was changed, the most frequent first."""
-    kinds = Counter(change.code for change in changes)
+    made = tuple(changes)
+    converted = {change.member for change in made if change.code == "image_converted"}
+    kinds = Counter(each.code for each in made if not _follows(each, converted))
     return (f"{number:,}{TIMES} {_words(code)}" for code, number in kinds.most_common())
+
+
+def _follows(change: ReportedChange, converted: Container[str | None]) -> bool:
+    """Whether it is the new name of a converted photo, in the same folder: that goes without saying."""
+    member = change.member or ""
+    return change.code == "dataset_flattened" and member in converted and "/" not in member
 
 
 def _words(code: str) -> str:

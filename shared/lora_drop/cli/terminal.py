@@ -11,7 +11,7 @@ import sys
 import threading
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
@@ -36,8 +36,25 @@ EXIT_CODES: Mapping[int, str] = {
 # Said here as well, since the tables that have them take long to import; a test compares.
 DEFAULT_TRAINER = "flux-lora-portrait-trainer"
 PRESETS = ("portrait", "style", "fast", "quality")
+ALONE = "lora-drop jobs lists the trainings that this machine has sent to fal"
 SHOWN_IDS = 50  # jobs that a shell offers
 COMPLETION_TIMEOUT = 2.0  # seconds
+# The values of `Status`, whose module takes long to import; a test compares.
+StatusName = Literal[
+    "RECEIVED",
+    "REJECTED",
+    "READY",
+    "HELD",
+    "SUBMITTING",
+    "SUBMIT_UNKNOWN",
+    "SUBMITTED",
+    "TRAINING",
+    "STORING",
+    "SUCCEEDED",
+    "FAILED",
+    "CANCELLED",
+    "EXPIRED",
+]
 
 TrainerName = Annotated[
     str | None,
@@ -117,12 +134,14 @@ StackName = Annotated[
 ]
 
 
-def client_of(stack: str | None) -> StackClient:
-    """The client of this stack; raises CommandError."""
+def client_of(stack: str | None, alone: str = ALONE) -> StackClient:
+    """The client of this stack; raises CommandError, which names what goes ``alone``, with a fal key and no stack."""
+    from lora_drop.cli.command_line import or_direct
     from lora_drop.client.stack import find_stack
     from lora_drop.client.stack_client import StackClient
 
-    return StackClient(find_stack(stack))
+    with or_direct(stack, alone):
+        return StackClient(find_stack(stack))
 
 
 @contextmanager

@@ -335,7 +335,7 @@ CAPTION: Mapping[str, Meaning] = {
     "caption_missing": refuses(
         "A photo has no caption, and this trainer fails without.",
         "Write one for each into a text file with the photo's name (anna.jpg, anna.txt), or give "
-        "all of them one with default_caption.",
+        'all of them one: --set default_caption="a photo of Ada".',
     ),
     "caption_unreadable": refuses(
         "A caption is no text that can be read.", "Save it as plain text, in UTF-8."

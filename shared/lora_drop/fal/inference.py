@@ -4,7 +4,9 @@ fal: ``loras`` is a list of ``path`` (an address) and ``scale`` (0 to 4, 1 where
 https://fal.ai/models/fal-ai/flux-lora/api; a file of this machine gets an address by ``upload_file``,
 https://docs.fal.ai/model-apis/client. diffusers: ``load_lora_weights(folder, weight_name=…, adapter_name=…)`` and
 ``set_adapters``, https://huggingface.co/docs/diffusers/tutorials/using_peft_for_inference; ``FluxPipeline`` with
-bfloat16, 28 steps and a guidance of 3.5, https://huggingface.co/docs/diffusers/api/pipelines/flux.
+bfloat16, 28 steps, a guidance of 3.5 and ``enable_model_cpu_offload``,
+https://huggingface.co/docs/diffusers/api/pipelines/flux; who loads the gated base model has accepted its licence and is
+logged in, https://huggingface.co/docs/hub/models-gated.
 """
 
 from collections.abc import Mapping
@@ -73,11 +75,12 @@ def diffusers_program(inference: Inference, phrase: str, *, file: str = "") -> s
     """Return a Python program that makes a picture on one's own GPU, with the LoRA in this file."""
     path = PurePath(file or WEIGHTS_NAME)
     return f"""\
-import torch  # pip install diffusers transformers accelerate peft sentencepiece
+# Accept the licence at https://huggingface.co/{inference.base_model}, then: hf auth login
+import torch  # pip install torch diffusers transformers accelerate peft sentencepiece
 from diffusers import {inference.pipeline}
 
 pipe = {inference.pipeline}.from_pretrained({inference.base_model!r}, torch_dtype=torch.bfloat16)
-pipe.to("cuda")
+pipe.to("cuda")  # where the GPU has too little memory: pipe.enable_model_cpu_offload()
 pipe.load_lora_weights({str(path.parent)!r}, weight_name={path.name!r}, adapter_name="lora")
 pipe.set_adapters("lora", adapter_weights=1.0)
 image = pipe({prompt_with(phrase)!r}, num_inference_steps=28, guidance_scale=3.5).images[0]

@@ -1,6 +1,7 @@
 """``lora-drop fal-sim``: a simulator as a program."""
 
 import json
+import shlex
 import signal
 import tempfile
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from lora_drop.simulator.config import Access, SimulatorConfig
+from lora_drop.simulator.config import KEY, Access, SimulatorConfig
 
 
 def fal_sim(  # noqa: PLR0913 -- one parameter is one option
@@ -20,7 +21,7 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
     ] = None,
     training_seconds: Annotated[float, typer.Option(help="How long a training takes.")] = 3.0,
     lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the LoRAs.")] = 16,
-    key: Annotated[str, typer.Option(help="The key that is accepted.")] = "local-key",
+    key: Annotated[str, typer.Option(help="The key that is accepted.")] = KEY,
     key_scope: Annotated[str, typer.Option(help="What it may do: API or ADMIN.")] = "ADMIN",
     user_id: Annotated[str, typer.Option(help="The user that webhooks name.")] = "user_local",
     max_in_progress: Annotated[int, typer.Option(min=1, help="Trainings at once.")] = 2,
@@ -31,7 +32,7 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
 ) -> None:
     """Speak fal's protocol on this machine: train, call back, and fail on request.
 
-    Prints the settings that point a program here, then serves until it is interrupted.
+    Prints the settings that point a program here, as lines for a shell, then serves until it is interrupted.
     """
     import asyncio  # noqa: PLC0415  # --help does without
 
@@ -92,7 +93,8 @@ def _json_line(access: Access) -> str:
 
 
 def _settings(access: Access) -> str:
-    return "\n".join(f"{name}={value}" for name, value in access.environment().items())
+    settings = access.environment().items()
+    return "\n".join(f"export {name}={shlex.quote(value)}" for name, value in settings)
 
 
 def _not_started(config: SimulatorConfig, state: Path, error: OSError) -> str:

@@ -7,6 +7,7 @@ from ipaddress import ip_address
 from pathlib import Path
 
 MAX_PORT = 65_535
+KEY = "local:key"  # of the form of fal's own, ID:SECRET
 SCOPES = frozenset({"API", "ADMIN"})
 # A timeout of 0 would be none at all.
 LEAST: Mapping[str, float] = {
@@ -31,7 +32,7 @@ class SimulatorConfig:
     host: str = "127.0.0.1"
     port: int = 0  # 0 takes a free one
     state: Path | None = None  # a temporary folder
-    key: str = "local-key"
+    key: str = KEY
     key_scope: str = "ADMIN"  # fal: API keys call models, ADMIN keys delete and see what was billed
     user_id: str = "user_local"
     training_seconds: float = 3.0

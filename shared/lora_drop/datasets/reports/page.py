@@ -78,7 +78,7 @@ def _words(report: Report) -> Iterator[str]:
     cost = report.estimated_cost_usd
     yield "The cost is not known." if cost is None else f"It costs about {dollars(cost)}."
     if outcomes := _outcomes(report):
-        yield f"{outcomes} Your ZIP stays as it is."
+        yield f"{outcomes} Your own files stay as they are."
 
 
 def _outcomes(report: Report) -> str:
@@ -186,7 +186,7 @@ def _changes(report: Report, anchors: Anchors) -> Html | None:
     own = (change for photo in report.photos for change in photo.changes)
     changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
     if changes:
-        note = "In the copy that fal gets. Your ZIP stays as it is."
+        note = "In the copy that fal gets. Your own files stay as they are."
         # Nothing has to be done about these, so only what was done is shown, and the files on request.
         items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
         listed = tag("ul", *items, class_="changes")

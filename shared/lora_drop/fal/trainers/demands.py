@@ -78,6 +78,6 @@ def _no_captions(trainer: Trainer, bare: Sequence[str]) -> Problem:
         code="caption_missing",
         message=f"{of_all} no caption ({first_names(bare)}), and {trainer.short_name} fails without. "
         "Write one for each into a text file with the photo's name (anna.jpg, anna.txt), or give all of them "
-        f"one with {trainer.caption_field}.",
+        f'one: --set {trainer.caption_field}="a photo of Ada".',
         member=bare[0],
     )
