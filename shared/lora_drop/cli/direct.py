@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import typer
 
 from lora_drop.cli.command_line import command
-from lora_drop.cli.direct_jobs import SHORT, named, stem_of
+from lora_drop.cli.direct_jobs import SHORT, is_hosted, named, stem_of
 from lora_drop.cli.direct_words import refusal, say_checked, sentence
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
@@ -76,6 +76,8 @@ def _trained(
     trainer = PortraitTrainer(application=_application(given.pop("trainer", None)))
     try:
         with ExitStack() as block:
+            if is_hosted(dataset):
+                display.say_whole(f"fetching {named(dataset)}, to check it here")
             with display.console.status(f"checking {named(dataset)}"):
                 training = block.enter_context(trainer.prepared(dataset, **given))
             say_checked(training.dataset.report, dataset, parameters, display)

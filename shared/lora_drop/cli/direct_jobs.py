@@ -137,11 +137,18 @@ def is_address(dataset: str) -> bool:
     return dataset.startswith("data:") or "://" in dataset
 
 
+def is_hosted(dataset: str) -> bool:
+    """Whether the dataset is fetched from elsewhere."""
+    return is_address(dataset) and not dataset.startswith("data:")
+
+
 def named(dataset: str) -> str:
-    """The dataset as a person may see it: a data URI has no name, an address's query opens it."""
+    """The dataset as a person may see it: a data URI has no name, an address's query or password opens it."""
     if dataset.startswith("data:"):
         return "data URI"
-    return dataset.partition("?")[0] if "://" in dataset else dataset
+    return (
+        re.sub(r"(?<=://)[^/@]*@", "", dataset.partition("?")[0]) if is_hosted(dataset) else dataset
+    )
 
 
 def stem_of(dataset: str) -> str:
