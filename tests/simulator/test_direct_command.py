@@ -87,7 +87,7 @@ def test_other_commands_know_it(
     monkeypatch.chdir(tmp_path / "elsewhere")
     followed = run("watch", request_id)
     assert (followed.exit_code, followed.stdout.split()[:2]) == (0, ["SUCCEEDED", request_id])
-    folder = tmp_path / f"ada-{request_id[:8]}"
+    folder = tmp_path / f"ada-{request_id[-8:]}"
     assert f"lora-drop usage {folder}" in followed.stderr
     for name in (request_id, folder):
         used = run("usage", name)

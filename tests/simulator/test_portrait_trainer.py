@@ -337,6 +337,29 @@ def test_progress_is_typed_and_result_comes_here(
         result.download(tmp_path / "lora")
 
 
+@pytest.mark.promise("never lose a result")
+def test_several_fetch_into_one_folder(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Threads that fetch into one folder all have the files, what a killed process left goes, and a wrong size is a warning."""
+    result, folder = trainer.train(dataset()), tmp_path / "lora"
+    monkeypatch.delenv("ARTIFACT_HOSTS", raising=False)
+    host = calls.sim.base_url.removeprefix("https://")
+    with pytest.raises(CommandError, match=rf"address: https.*ARTIFACT_HOSTS=fal.media,{host}"):
+        result.download(folder)
+    monkeypatch.setenv("ARTIFACT_HOSTS", host)
+    (folder / ".lora.safetensors.99999999.part").write_bytes(b"half")
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(result.download, folder) for _ in range(4)]:
+            each.result()
+    assert {each.name for each in folder.iterdir()} == {
+        *("lora.safetensors", "config.json", "job.json")
+    }
+    files = tuple(replace(each, file_size=7) for each in result.files)
+    with pytest.warns(UserWarning, match="though fal says 7"):
+        replace(result, files=files).download(tmp_path / "other")
+
+
 def test_refused_result_is_the_keys_fault(
     trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -119,7 +119,7 @@ def _folder(
     """Where the files go: as is said now, as it was said first, or beside the caller; kept for the other commands."""
     known = next(iter(trainer.submissions.sent(request_id)), None)
     chosen = choices.folder or (known and known.folder)
-    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[:SHORT]}")
+    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[SHORT:]}")
     webhook = {"webhook_sha256": known.about.get("webhook_sha256")} if known else {}
     with suppress(CommandError):  # it is sent, and goes on without it
         trainer.submissions.describe(request_id, {**about, **webhook}, folder)
@@ -244,7 +244,7 @@ def _fetched(
     from lora_drop.cli.reports import report_files
     from lora_drop.client.direct_result import save_result
 
-    with display.transfer(f"download {result.request_id[:SHORT]}") as sending:
+    with display.transfer(f"download {result.request_id[SHORT:]}") as sending:
         files = save_result(result, folder, about=about, on_bytes=sending)
     if report:
         report_files(f"{folder}/").write(report)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.submissions import SentRequest
 
-SHORT = 8  # characters of a request's id
+SHORT = -8  # from which character of a request's id on: the first ones of a UUIDv7 are its time (RFC 9562, 5.7)
 LORA, RECORD, PAGE = "lora.safetensors", "job.json", "report.html"
 # fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
 REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -59,7 +59,7 @@ def refuse_direct(name: str) -> None:
 def folder_of(request: SentRequest) -> Path:
     """Where the files of a request are, or will be."""
     name = str((request.about.get("dataset") or {}).get("name") or "lora")
-    return request.folder or Path(f"{stem_of(name)}-{request.request_id[:SHORT]}")
+    return request.folder or Path(f"{stem_of(name)}-{request.request_id[SHORT:]}")
 
 
 def usage_subject(request: SentRequest) -> Mapping[str, Any]:
