@@ -84,8 +84,9 @@ def test_other_commands_know_it(
     for name in (
         request_id,
         request_id[:8],
-        f"ada-{request_id[:8]}",
-        tmp_path / f"ada-{request_id[:8]}",
+        request_id[-8:],
+        f"ada-{request_id[-8:]}",
+        tmp_path / f"ada-{request_id[-8:]}",
     ):
         assert "lora-drop watch " + request_id in run("usage", name).stderr
     calls.ended(request_id)
@@ -93,7 +94,7 @@ def test_other_commands_know_it(
     monkeypatch.chdir(tmp_path / "elsewhere")
     followed = run("watch", request_id)
     assert (followed.exit_code, followed.stdout.split()[:2]) == (0, ["SUCCEEDED", request_id])
-    folder = tmp_path / f"ada-{request_id[:8]}"
+    folder = tmp_path / f"ada-{request_id[-8:]}"
     assert f"lora-drop usage {folder}" in followed.stderr
     for name in (request_id, folder):
         used = run("usage", name)
@@ -166,7 +167,7 @@ def test_trainings_are_listed_without_a_stack(
 
     assert "has sent no training to fal" in run("jobs").stderr
     request_id = direct("ada.zip", "--yes", "--trigger", "ada", "--no-wait").stdout.strip()
-    folder = tmp_path / f"ada-{request_id[:8]}"
+    folder = tmp_path / f"ada-{request_id[-8:]}"
     for status, command in (("SUBMITTED", "watch"), ("SUCCEEDED", "jobs")):
         shown = run("jobs").stdout.splitlines()
         assert shown[0].split()[2:] == [status, folder.name, "ada"]

@@ -18,6 +18,8 @@ import pytest
 
 from lora_drop.adapters.fal_direct import FalDirectClient
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+from lora_drop.client.direct_addresses import unreachable
+from lora_drop.client.direct_dataset import _places
 from lora_drop.client.direct_errors import EarlierRequestWarning, InsufficientImagesError
 from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
 from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
@@ -197,7 +199,7 @@ def test_refusal_says_nothing_of_a_stack(trainer: PortraitTrainer, calls: Calls)
     assert trainer.submit(dataset())
 
 
-UNCALLABLE = {
+UNCALLABLE: dict[Any, str] = {
     "http://app.example/hook": "https://",
     "ftp://app.example/hook": "https://",
     "app.example/hook": "https://",
@@ -214,18 +216,98 @@ UNCALLABLE = {
     "https://0x7f.1/hook": "public internet",
     "https://nas.local/hook": "public internet",
     "https://intranet/hook": "public internet",
+    "https://127.0.0.0x1/": "public internet",
+    "https://10.0.0.0x1/h": "public internet",
+    **{
+        f"https://a.{name}/": "public internet"
+        for name in ("lan", "localdomain", "test", "invalid")
+    },
+    "https://a.onion/": "public internet",
+    "https://a.example:0/": "port 0 is none",
+    "https://a.exa\tmple/x": "some that no address has",
+    "https://a.exa\nmple/x": "some that no address has",
+    " https://a.example/x": "some that no address has",
+    5: "no text",
+    b"https://a.example/x": "no text",
 }
 
 
 @pytest.mark.parametrize("url", UNCALLABLE)
 def test_webhook_is_looked_at_before_paying(
-    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, url: str
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, url: Any
 ) -> None:
     monkeypatch.delenv("FAL_QUEUE_RUN_HOST", raising=False)
     with pytest.raises(CommandError, match="fal cannot call this webhook_url") as refused:
         trainer.submit(dataset(), webhook_url=url)
     assert UNCALLABLE[url] in str(refused.value)
     assert calls.sim.requests() == []
+
+
+UNREADABLE: dict[str, Callable[[str], str]] = {  # the dataset's address, by the receiver's
+    "loopback": lambda url: f"{url}/ada.zip",
+    "a password": lambda url: f"{url.replace('//', '//me:secret@')}/ada.zip",
+    "a fragment": lambda url: f"{url.replace('127.0.0.1', 'localhost')}/ada.zip#x",
+    "signed": lambda url: f"{url}/ada.zip?X-Amz-Date=20261129T190000Z&X-Amz-Expires=60",
+    "a data URI of another type": lambda _: data_uri(dataset()).replace(
+        "application/zip", "image/png"
+    ),
+    "a large data URI": lambda _: data_uri(dataset(side=512)),
+}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("case", UNREADABLE)
+def test_what_fal_cannot_read_is_uploaded(
+    trainer: PortraitTrainer,
+    calls: Calls,
+    receiver: Receiver,
+    monkeypatch: pytest.MonkeyPatch,
+    case: str,
+) -> None:
+    """A dataset whose address fal cannot read, or not for long, is uploaded to fal and not paid for in vain."""
+    for path in ("/ada.zip", "/ada.zip?X-Amz-Date=20261129T190000Z&X-Amz-Expires=60"):
+        receiver.files[path] = dataset()
+    with monkeypatch.context() as patch:
+        if case == "loopback":  # a simulator can read it, and fal cannot
+            patch.delenv("FAL_QUEUE_RUN_HOST")
+        ready = trainer.prepared(UNREADABLE[case](receiver.url))
+        training = ready.__enter__()
+    request_id = trainer.send(training)
+    ready.__exit__(None, None, None)
+    [sent] = calls.sim.requests()
+    assert sent["arguments"]["images_data_url"].startswith(calls.sim.base_url)
+    assert trainer.wait(request_id).lora
+
+
+def test_way_of_an_address_is_looked_at(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An address that leads into a private network, by a redirect or by this machine's DNS, is none that fal can read."""
+    connection = Mock(get_extra_info=lambda _: ("10.0.0.1", 443))
+    asked = httpx.Request("GET", "http://10.0.0.2/a.zip")
+    hop = httpx.Response(302, request=httpx.Request("GET", "https://app.example/a.zip"))
+    answer = httpx.Response(
+        200, request=asked, history=[hop], extensions={"network_stream": connection}
+    )
+    monkeypatch.delenv("FAL_QUEUE_RUN_HOST", raising=False)
+    assert [unreachable(each) is None for each in _places(answer)] == [True, False, False]
+
+
+@pytest.mark.parametrize("url", ["ada-1", "https://127.0.0.1/none", "https://me:pw@a.example/x", 5])
+def test_unreadable_checkpoint_is_not_paid(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, url: Any
+) -> None:
+    monkeypatch.delenv("FAL_QUEUE_RUN_HOST", raising=False)
+    with pytest.raises(CommandError, match="fal cannot read resume_from_checkpoint"):
+        trainer.submit(dataset(), resume_from_checkpoint=url)
+    assert calls.sim.requests() == []
+
+
+def test_dripping_dataset_ends(
+    trainer: PortraitTrainer, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    receiver.files["/ada.zip"] = dataset()
+    monkeypatch.setattr("lora_drop.client.direct_dataset.MOST_SECONDS", 0.0)
+    with pytest.raises(CommandError, match=r"has not come in 0 minutes.*Nothing was sent"):
+        trainer.submit(f"{receiver.url}/ada.zip")
 
 
 @pytest.mark.parametrize("url", ["https://app.example/hook?a=1", "https://1.1.1.1:8443/hook"])
@@ -258,6 +340,29 @@ def test_progress_is_typed_and_result_comes_here(
     (tmp_path / "lora" / "config.json").write_text("mine")
     with pytest.raises(CommandError, match="is another file"):
         result.download(tmp_path / "lora")
+
+
+@pytest.mark.promise("never lose a result")
+def test_several_fetch_into_one_folder(
+    trainer: PortraitTrainer, calls: Calls, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Threads that fetch into one folder all have the files, what a killed process left goes, and a wrong size is a warning."""
+    result, folder = trainer.train(dataset()), tmp_path / "lora"
+    monkeypatch.delenv("ARTIFACT_HOSTS", raising=False)
+    host = calls.sim.base_url.removeprefix("https://")
+    with pytest.raises(CommandError, match=rf"address: https.*ARTIFACT_HOSTS=fal.media,{host}"):
+        result.download(folder)
+    monkeypatch.setenv("ARTIFACT_HOSTS", host)
+    (folder / ".lora.safetensors.99999999.part").write_bytes(b"half")
+    with ThreadPoolExecutor(4) as pool:
+        for each in [pool.submit(result.download, folder) for _ in range(4)]:
+            each.result()
+    assert {each.name for each in folder.iterdir()} == {
+        *("lora.safetensors", "config.json", "job.json")
+    }
+    files = tuple(replace(each, file_size=7) for each in result.files)
+    with pytest.warns(UserWarning, match="though fal says 7"):
+        replace(result, files=files).download(tmp_path / "other")
 
 
 def test_refused_result_is_the_keys_fault(

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lora_drop.cli.direct_jobs import PAGE, SHORT, named, stem_of
+from lora_drop.cli.direct_jobs import PAGE, SHORT, is_hosted, named, stem_of
 from lora_drop.cli.direct_words import pay_again, refusal, say_checked, say_trained_before, sentence
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
@@ -82,6 +82,8 @@ def _trained(
     trainer = PortraitTrainer(application=_application(given.pop("trainer", None)))
     try:
         with ExitStack() as block:
+            if is_hosted(dataset):
+                display.say_whole(f"fetching {named(dataset)}, to check it here")
             with display.console.status(f"checking {named(dataset)}"):
                 training = block.enter_context(trainer.prepared(dataset, **given))
             say_checked(training.dataset.report, dataset, parameters, display)
@@ -124,7 +126,7 @@ def _folder(
     """Where the files go: as is said now, as it was said first, or beside the caller; kept for the other commands."""
     known = next(iter(trainer.submissions.sent(request_id)), None)
     chosen = choices.folder or (known and known.folder)
-    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[:SHORT]}")
+    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[SHORT:]}")
     webhook = {"webhook_sha256": known.about.get("webhook_sha256")} if known else {}
     with suppress(CommandError):  # it is sent, and goes on without it
         trainer.submissions.describe(request_id, {**about, **webhook}, folder)
@@ -260,7 +262,7 @@ def _fetched(
     from lora_drop.cli.reports import report_files
     from lora_drop.client.direct_result import save_result
 
-    with display.transfer(f"download {result.request_id[:SHORT]}") as sending:
+    with display.transfer(f"download {result.request_id[SHORT:]}") as sending:
         files = save_result(result, folder, about=about, on_bytes=sending)
     if report:
         report_files(f"{folder}/").write(report)

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.submissions import SentRequest
 
-SHORT = 8  # characters of a request's id
+SHORT = -8  # from which character of a request's id on: the first ones of a UUIDv7 are its time (RFC 9562, 5.7)
 LORA, RECORD, PAGE = "lora.safetensors", "job.json", "report.html"
 SHORT_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 # fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
@@ -23,9 +23,9 @@ REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
 
 
 def direct_request(name: str) -> SentRequest | None:
-    """The training without a stack of this folder, request id or its first characters; None for what may be a job.
+    """The training without a stack of this folder, request id, or its first or last eight characters; None for what may be a job.
 
-    Raises CommandError for a request id that this machine does not know, and for a beginning of several.
+    Raises CommandError for a request id that this machine does not know, and for characters that several have.
     """
     from lora_drop.client.submissions import SentRequest
 
@@ -42,12 +42,12 @@ def direct_request(name: str) -> SentRequest | None:
         )
     if len(known) > 1 and SHORT_ID.fullmatch(name):
         ids = ", ".join(each.request_id for each in known)
-        raise CommandError(f"Several requests begin with {name}. Name one of them: {ids}")
+        raise CommandError(f"Several requests begin or end with {name}. Name one of them: {ids}")
     return next(iter(known), None)
 
 
 def _known(name: str) -> list[SentRequest]:
-    """What this machine has sent with this id, with an id that begins so, or for this folder; the newest first."""
+    """What this machine has sent with this id, with an id that begins or ends so, or for this folder; the newest first."""
     from lora_drop.client.submissions import Submissions
     from lora_drop.local.tools import data_folder
 
@@ -55,12 +55,12 @@ def _known(name: str) -> list[SentRequest]:
     if not file.is_file():
         return []
     sent = Submissions(file).sent(name if REQUEST_ID.fullmatch(name) else None)
-    begins, folder = bool(SHORT_ID.fullmatch(name)), Path(name).absolute()
+    short, folder = bool(SHORT_ID.fullmatch(name)), Path(name).absolute()
     return [
         each
         for each in sent
         if each.request_id == name
-        or (begins and each.request_id.startswith(name))
+        or (short and name in {each.request_id[:8], each.request_id[SHORT:]})
         or each.folder == folder
     ]
 
@@ -79,7 +79,7 @@ def refuse_direct(name: str) -> None:
 def folder_of(request: SentRequest) -> Path:
     """Where the files of a request are, or will be."""
     name = str((request.about.get("dataset") or {}).get("name") or "lora")
-    return request.folder or Path(f"{stem_of(name)}-{request.request_id[:SHORT]}")
+    return request.folder or Path(f"{stem_of(name)}-{request.request_id[SHORT:]}")
 
 
 def usage_subject(request: SentRequest) -> Mapping[str, Any]:
@@ -158,11 +158,18 @@ def is_address(dataset: str) -> bool:
     return dataset.startswith("data:") or "://" in dataset
 
 
+def is_hosted(dataset: str) -> bool:
+    """Whether the dataset is fetched from elsewhere."""
+    return is_address(dataset) and not dataset.startswith("data:")
+
+
 def named(dataset: str) -> str:
-    """The dataset as a person may see it: a data URI has no name, an address's query opens it."""
+    """The dataset as a person may see it: a data URI has no name, an address's query or password opens it."""
     if dataset.startswith("data:"):
         return "data URI"
-    return dataset.partition("?")[0] if "://" in dataset else dataset
+    return (
+        re.sub(r"(?<=://)[^/@]*@", "", dataset.partition("?")[0]) if is_hosted(dataset) else dataset
+    )
 
 
 def stem_of(dataset: str) -> str:

@@ -8,12 +8,14 @@ from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from time import monotonic
 
 import httpx
 
 from lora_drop.adapters.local_files import open_range, sha256_of
 from lora_drop.client.archive import Archive, archive_of
 from lora_drop.client.check import local_checker, said_here
+from lora_drop.client.direct_addresses import unreachable
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.datasets.archives import RangedReader, members_of
@@ -27,8 +29,11 @@ from lora_drop.services.check import DatasetInput
 from lora_drop.services.mend import Mender
 
 DATA = "data:"
+ZIP_TYPES = ("application/zip", "application/x-zip-compressed")
+MOST_INLINE = 100_000  # characters; fal advises against data URIs of more than a few KB
 HOSTED = ("https://", "http://")
 TIMEOUT = httpx.Timeout(30.0)
+MOST_SECONDS = 30 * 60.0  # for a whole dataset; TIMEOUT begins again with every byte
 
 type DatasetSource = Path | str | bytes
 """A ZIP or a folder on this machine, a ZIP's bytes, its https address, or a data URI in base64."""
@@ -151,7 +156,11 @@ def _refuse_other_trainer(asked_for: str, application: str) -> None:
 
 
 def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
-    """Return the dataset on this machine, and its address where fal can have it from there."""
+    """Return the dataset on this machine, and its address where fal surely can have it from there.
+
+    fal reads an address when the training begins, after the wait in its queue
+    (https://fal.ai/docs/documentation/model-apis/fal-cdn), and a training that then cannot read it may be billed.
+    """
     target = folder / "dataset.zip"
     if isinstance(source, bytes):
         target.write_bytes(source)
@@ -160,10 +169,13 @@ def _local(source: DatasetSource, folder: Path) -> tuple[Path, str | None]:
         return local_path(source), None
     if source.startswith(DATA):
         target.write_bytes(_decoded(source))
-        return target, source
+        small = len(source) <= MOST_INLINE and source[len(DATA) :].lower().startswith(ZIP_TYPES)
+        return target, source if small else None
     if source[:8].lower().startswith(HOSTED):
-        download_dataset(source, target)
-        return target, source
+        way = download_dataset(source, target)
+        # A query is often a signature, which runs out, and fal's runners log addresses in full.
+        plain = "?" not in source and not any(map(unreachable, (source, *way)))
+        return target, source if plain else None
     return local_path(source), None
 
 
@@ -193,21 +205,42 @@ def _decoded(uri: str) -> bytes:
         raise CommandError(f"The data URI's base64 cannot be read: {error}.") from error
 
 
-def download_dataset(url: str, target: Path) -> None:
-    """Fetch a dataset from its address; raises CommandError."""
+def download_dataset(url: str, target: Path) -> tuple[str, ...]:
+    """Fetch a dataset from its address and return where the way leads there; raises CommandError."""
+    until = monotonic() + MOST_SECONDS
     try:
         with (
             httpx.stream("GET", url, timeout=TIMEOUT, follow_redirects=True) as answer,
             target.open("wb") as file,
         ):
             answer.raise_for_status()
+            places = _places(answer)  # the connection closes with the body's last byte
             for chunk in answer.iter_bytes():
                 file.write(chunk)
-                if file.tell() > MAX_DATASET_BYTES:
-                    raise CommandError(
-                        f"The dataset at this address is larger than {MAX_DATASET_BYTES} bytes."
-                    )
+                _refuse_endless(file.tell(), until)
+            return places
     except httpx.InvalidURL as error:
         raise CommandError(f"{url!r} is no address of a dataset: {error}.") from error
     except httpx.HTTPError as error:
         raise CommandError(f"The dataset cannot be fetched: {type(error).__name__}.") from error
+
+
+def _refuse_endless(size: int, until: float) -> None:
+    """Raise CommandError for a download that is larger or takes longer than any dataset."""
+    if size > MAX_DATASET_BYTES:
+        raise CommandError(f"The dataset at this address is larger than {MAX_DATASET_BYTES} bytes.")
+    if monotonic() > until:
+        raise CommandError(
+            f"The dataset has not come in {MOST_SECONDS / 60:.0f} minutes ({size:,} bytes so far). Fetch it by hand, "
+            "and give its path. Nothing was sent."
+        )
+
+
+def _places(answer: httpx.Response) -> tuple[str, ...]:
+    """Return the addresses of a download's redirects, of its end, and of the server that gave it, as an IP address."""
+    connection = answer.extensions.get("network_stream")
+    server = connection and connection.get_extra_info("server_addr")
+    at = (
+        [f"https://[{server[0]}]" if ":" in server[0] else f"https://{server[0]}"] if server else []
+    )
+    return (*(str(each.url) for each in (*answer.history, answer)), *at)

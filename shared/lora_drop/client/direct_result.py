@@ -3,20 +3,29 @@
 import hashlib
 import json
 import os
+import re
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from time import monotonic
 from typing import Any
+from urllib.parse import urlsplit
+from uuid import uuid4
 
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.direct_errors import AGAIN
 from lora_drop.client.errors import CommandError
 from lora_drop.client.method_advice import method_advice
-from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights
-from lora_drop.jobs.errors import LoraDropError, ResultGoneError, ResultInvalidError
+from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights, is_weights
+from lora_drop.jobs.errors import (
+    HostNotAllowedError,
+    LoraDropError,
+    ResultGoneError,
+    ResultInvalidError,
+)
 from lora_drop.results.validation import check_for
 from lora_drop.webhooks import TrainingResult
 
@@ -24,9 +33,11 @@ RECORD = "job.json"
 KNOWN = ("lora.safetensors", "config.json")
 HOSTS = "fal.media"  # as the stack's functions have it
 CHUNK = 4 * 1024**2
+PART = re.compile(r"\..+\.(\d+)(?:-[0-9a-f]{32})?\.part", re.ASCII)  # by the number of its process
 MOST_SECONDS = 3600.0  # for one file
+# fal's FAQ: files are kept "at least 7 days by default".
 ADVICE = (
-    "The training is done and paid, and fal keeps its files: run the same command again, which "
+    "The training is done and paid, and fal keeps files for at least 7 days: run the same command again, which "
     "pays nothing and fetches them."
 )
 
@@ -103,10 +114,30 @@ def save_result(
             "write to fal's support with its id."
         ) from invalid
     except ResultGoneError as gone:
-        raise ResultGoneError(f"{gone}, so fal no longer has this result. {AGAIN}") from gone
+        raise ResultGoneError(
+            f"{gone}, so fal no longer has this result at {_address(found)}. {AGAIN}"
+        ) from gone
+    except HostNotAllowedError as foreign:
+        raise CommandError(_foreign(foreign, found)) from foreign
     except (OSError, LoraDropError) as error:
-        raise CommandError(f"The files could not be fetched: {error}. {ADVICE}") from error
+        raise CommandError(
+            f"The files could not be fetched: {error}. {ADVICE} The LoRA's address: {_address(found)}"
+        ) from error
     return files
+
+
+def _address(found: Sequence[Artifact]) -> str:
+    return next(each.url for each in found if is_weights(each))
+
+
+def _foreign(error: HostNotAllowedError, found: Sequence[Artifact]) -> str:
+    """Return what to do about files on a host that nothing is fetched from."""
+    hosts = sorted({urlsplit(each.url).netloc for each in found})
+    return (
+        f"The files could not be fetched: {error}. The training is done and paid. The LoRA's address: "
+        f"{_address(found)}. If you trust it, run the same command again, which pays nothing, with "
+        f"ARTIFACT_HOSTS={','.join([HOSTS, *hosts])}, or fetch the file by hand; fal keeps files for at least 7 days"
+    )
 
 
 def saved_record(folder: Path, request_id: str) -> dict[str, Any] | None:
@@ -162,7 +193,7 @@ class _Total:
 
 def write_record(folder: Path, record: Mapping[str, Any]) -> None:
     """Write ``job.json``, whole or not at all."""
-    part = folder / f".{RECORD}.part"
+    part = folder / f".{RECORD}.{os.getpid()}-{uuid4().hex}.part"
     part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
     part.replace(folder / RECORD)
 
@@ -195,9 +226,26 @@ def _record(path: Path) -> dict[str, Any]:
     return found if isinstance(found, dict) else {}
 
 
+def _is_dead(process: int) -> bool:
+    if os.name != "posix":
+        return False  # os.kill ends a process elsewhere
+    try:
+        os.kill(process, 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:
+        return False
+    return False
+
+
 @contextmanager
 def _parts(folder: Path, artifacts: Sequence[Artifact]) -> Iterator[list[Path]]:
-    parts = [folder / f".{each.name}.{os.getpid()}.part" for each in artifacts]
+    """Yield a file of its own for each, and remove those that killed processes have left."""
+    for left in folder.glob(".*.part"):
+        if (name := PART.fullmatch(left.name)) and _is_dead(int(name[1])):
+            left.unlink(missing_ok=True)
+    mine = f"{os.getpid()}-{uuid4().hex}"
+    parts = [folder / f".{each.name}.{mine}.part" for each in artifacts]
     try:
         yield parts
     finally:
@@ -230,8 +278,9 @@ def _fetched(artifact: Artifact, part: Path, on_bytes: OnBytes) -> SavedFile:
         check.finish(at)
         copy.flush()
         os.fsync(copy.fileno())
-    if at != (artifact.size if artifact.size is not None else at):
-        raise CommandError(
-            f"{artifact.name} has {at:,} bytes, and fal says {artifact.size:,}. {ADVICE}"
+    if artifact.size not in (None, at):  # what it holds is whole, which is what counts
+        warnings.warn(
+            f"{artifact.name} is valid and has {at:,} bytes, though fal says {artifact.size:,}",
+            stacklevel=2,
         )
     return SavedFile(artifact.name, at, digest.hexdigest(), artifact.url, artifact.content_type)

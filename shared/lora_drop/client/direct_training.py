@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any
 
+from lora_drop.client.direct_addresses import unreachable
 from lora_drop.client.direct_errors import SET_KEY, advised
 from lora_drop.client.errors import CommandError
 from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
@@ -82,9 +83,10 @@ def passed_on(given: dict[str, Any]) -> dict[str, Any]:
     if str(taken.get(FORMAT, "zip")).lower() != "zip":
         raise CommandError(f"The archive must be a ZIP: leave {FORMAT} out, or write zip.")
     taken |= {FORMAT: "zip"} if FORMAT in taken else {}
-    if not str(taken.get(CHECKPOINT, "https://")).startswith("https://"):
+    if CHECKPOINT in taken and (why := unreachable(taken[CHECKPOINT])):
         raise CommandError(
-            f"{CHECKPOINT} is the https:// address of an earlier LoRA; a job of a stack has one in its files."
+            f"fal cannot read {CHECKPOINT}: {why}. Give the https:// address of an earlier LoRA, as a job.json has it "
+            "beside the LoRA's name. Nothing was sent."
         )
     return taken
 
