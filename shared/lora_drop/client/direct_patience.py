@@ -5,7 +5,13 @@ import time
 from datetime import UTC, datetime
 
 from lora_drop.client.direct_errors import SET_KEY, RefusedKey
-from lora_drop.client.direct_requests import Queued, RequestStatus, Training, Unanswered
+from lora_drop.client.direct_requests import (
+    FinishedRequest,
+    Queued,
+    RequestStatus,
+    Training,
+    Unanswered,
+)
 from lora_drop.client.direct_training import REQUESTS_PAGE
 from lora_drop.client.errors import JobTimeoutError
 from lora_drop.jobs.errors import (
@@ -51,7 +57,8 @@ class Patience:
         Raises CommandError for a refused key, ResultGoneError for a request that fal does not know and
         ResultUnreadableError for a result that cannot be read, each after a time.
         """
-        self._refusals.looked(found if isinstance(found, FalUnavailableError) else None)
+        if not isinstance(found, FinishedRequest):  # its result may still be refused
+            self._refusals.looked(found if isinstance(found, FalUnavailableError) else None)
         if isinstance(found, Queued | Training):
             self._since.clear()
         if not isinstance(found, FalUnavailableError | Unanswered):
