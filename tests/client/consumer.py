@@ -165,5 +165,9 @@ def main() -> str:
         return str(error)
     except (lora_drop.InvalidSignatureError, lora_drop.SigningKeysUnavailableError) as error:
         return str(error)
-    except (lora_drop.ResultGoneError, lora_drop.LoraDropError) as error:
+    except (
+        lora_drop.ResultGoneError,
+        lora_drop.ResultUnreadableError,
+        lora_drop.LoraDropError,
+    ) as error:
         return str(error)

@@ -17,18 +17,33 @@ import httpx
 import pytest
 
 from lora_drop.adapters.fal_direct import FalDirectClient
+from lora_drop.adapters.fal_history import FalHistory, ListedRequest
 from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
 from lora_drop.client.direct_addresses import unreachable
 from lora_drop.client.direct_dataset import _places
 from lora_drop.client.direct_errors import EarlierRequestWarning, InsufficientImagesError
-from lora_drop.client.direct_requests import FailedRequest, FinishedRequest, Queued, Training
-from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
+from lora_drop.client.direct_requests import (
+    FailedRequest,
+    FinishedRequest,
+    Queued,
+    Training,
+    Unanswered,
+)
+from lora_drop.client.errors import (
+    CommandError,
+    DatasetRejectedError,
+    JobTimeoutError,
+    TrainingFailedError,
+)
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.submissions import SentTraining, Submissions
+from lora_drop.fal.status import Gone
 from lora_drop.jobs.errors import (
+    FalUnavailableError,
     KeyRefusedError,
     NotSubmittedError,
     ResultGoneError,
+    ResultUnreadableError,
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
@@ -388,7 +403,7 @@ def test_unknown_request_is_said_as_it_is(
     for server, words in (("127.0.0.1:1", "A simulator forgets"), ("", "sent with another key")):
         monkeypatch.setenv("FAL_QUEUE_RUN_HOST", server)
         status = trainer.status(none)
-        assert isinstance(status, FailedRequest)
+        assert isinstance(status, Unanswered)
         assert words in status.message
         with pytest.raises(ResultGoneError, match=words):
             trainer.result(none)
@@ -621,7 +636,7 @@ def test_stopped_program_sends_nothing(
     def stopped(rows: Submissions, sent: SentTraining, **more: Any) -> bool:
         assert intend(rows, sent, **more)
         if change == "old":
-            monkeypatch.setattr("lora_drop.client.portrait_trainer.INTENT_HOLDS", -1.0)
+            monkeypatch.setattr("lora_drop.client.direct_training.INTENT_HOLDS", -1.0)
             return True
         rows.withdraw(sent)
         return intend(rows, replace(sent, intended_at=sent.intended_at + timedelta(seconds=1)))
@@ -700,3 +715,56 @@ def test_each_outcome_is_one_post_at_most(
     assert len(standing_fal.posts) <= row.posts + (not row.fault.accepted), sent
     if row.fault.place is not Place.NO_NAME:
         assert sent[-1] == sent[-2] or isinstance(sent[-1], SubmissionUnknownError), sent
+
+
+LISTED: dict[str, tuple[ListedRequest | None, timedelta, bool]] = {
+    "unlisted, sent just now": (None, timedelta(0), False),
+    "unlisted for an hour": (None, timedelta(hours=1), True),
+    "goes on": (
+        ListedRequest(ended=False, succeeded=False, output=None),
+        timedelta(hours=9),
+        False,
+    ),
+    "ended without a result": (
+        ListedRequest(ended=True, succeeded=False, output=None),
+        timedelta(0),
+        True,
+    ),
+    "ended with a result": (
+        ListedRequest(ended=True, succeeded=True, output={"a": 1}),
+        timedelta(0),
+        True,
+    ),
+}
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("case", LISTED)
+def test_one_404_is_no_end(
+    trainer: PortraitTrainer, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    """A request that fal's queue does not know is paid again only where fal's list shows its end, or after an hour."""
+    row, age, paid = LISTED[case]
+    monkeypatch.setattr(FalDirectClient, "ask", Mock(return_value=Gone("r")))
+    monkeypatch.setattr(FalHistory, "listed", Mock(return_value=row))
+    ended = trainer._requests.has_ended("r", datetime.now(UTC) - age, seen=False)
+    assert ended is paid
+
+
+SILENT: dict[str, tuple[Exception, type[Exception], str]] = {
+    "no answer": (FalUnavailableError("fal answered 500"), JobTimeoutError, "goes on at fal"),
+    "result": (ResultUnreadableError("502"), ResultUnreadableError, "Request r is finished"),
+}
+
+
+@pytest.mark.parametrize("case", SILENT)
+def test_silence_is_heard_and_ends(
+    trainer: PortraitTrainer, monkeypatch: pytest.MonkeyPatch, case: str
+) -> None:
+    said, raised, words = SILENT[case]
+    monkeypatch.setattr("lora_drop.client.direct_patience.RESULT_PATIENCE", 0.05)
+    monkeypatch.setattr(FalDirectClient, "ask", Mock(side_effect=said))
+    seen: list[Any] = []
+    with pytest.raises(raised, match=words):
+        trainer.wait("r", on_update=seen.append, timeout=0.3)
+    assert [type(each) for each in seen] == [Unanswered]

@@ -26,6 +26,7 @@ from lora_drop.jobs.errors import (
     FalUnavailableError,
     KeyRefusedError,
     NotSubmittedError,
+    ResultUnreadableError,
     SubmissionRefusedError,
 )
 from lora_drop.jobs.time_limits import POST_PATIENCE
@@ -265,11 +266,11 @@ def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
     if answer.status_code in KEY_REFUSALS:
         raise KeyRefusedError(f"fal answered {answer.status_code} for a result")
     if body is None or answer.is_redirect or answer.status_code in ABOUT_US:
-        raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
+        raise ResultUnreadableError(f"fal answered {answer.status_code} for a result")
     if answer.status_code == HTTPStatus.OK:
         return finished(handle.request_id, body)
     if answer.is_success:
-        raise FalUnavailableError(
+        raise ResultUnreadableError(
             f"fal answered {answer.status_code} for a result: it is not there yet"
         )
     if answer.status_code in GONE:
@@ -277,7 +278,7 @@ def _result(handle: fal_client.SyncRequestHandle) -> FalStatus:
     if body.get("detail") == "Request is still in progress":
         return Running(handle.request_id, started=True)
     if not _is_models_error(answer, body):
-        raise FalUnavailableError(f"fal answered {answer.status_code} for a result")
+        raise ResultUnreadableError(f"fal answered {answer.status_code} for a result")
     units = answer.headers.get(UNITS)
     return failed(
         handle.request_id, f"status code {answer.status_code}", body, billable_units=units

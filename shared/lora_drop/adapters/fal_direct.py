@@ -8,7 +8,7 @@ import httpx
 
 from lora_drop.adapters.fal import KEY_REFUSALS, FalQueueClient
 from lora_drop.adapters.fal_transport import UNANSWERED, json_object
-from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError, ResultUnreadableError
 
 
 class FalDirectClient(FalQueueClient):
@@ -28,5 +28,5 @@ class FalDirectClient(FalQueueClient):
             raise KeyRefusedError(f"fal answered {answer.status_code} for a result")
         said = json_object(answer)
         if said is None or answer.status_code != HTTPStatus.OK:
-            raise FalUnavailableError(f"fal answered {answer.status_code}")
+            raise ResultUnreadableError(f"fal answered {answer.status_code} for a result")
         return said

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from http import HTTPStatus
@@ -20,6 +21,15 @@ from lora_drop.jobs.job import Job
 TIMEOUT = httpx.Timeout(8.0)
 PAGE = 100  # the most that fal gives
 MAX_PAGES = 50
+
+
+@dataclass(frozen=True, slots=True)
+class ListedRequest:
+    """One request as the list has it; ``output`` is its whole result, None where none is stored."""
+
+    ended: bool
+    succeeded: bool
+    output: Mapping[str, Any] | None
 
 
 class FalHistory:
@@ -51,10 +61,16 @@ class FalHistory:
         return tuple(dict.fromkeys(found))
 
     def requests_like(
-        self, application: str, is_ours: Callable[[Mapping[str, Any]], bool], *, since: datetime
+        self,
+        application: str,
+        is_ours: Callable[[Mapping[str, Any]], bool],
+        *,
+        since: datetime,
+        until: datetime | None = None,
     ) -> Sequence[str]:
-        """Return the ids of the requests since then whose whole input ``is_ours``, as above."""
-        rows = ((row, _json_value(row.get("json_input"))) for row in self._rows(application, since))
+        """Return the ids of the requests between these times whose whole input ``is_ours``, as above."""
+        listed = self._rows(application, since, until)
+        rows = ((row, _json_value(row.get("json_input"))) for row in listed)
         found = (
             str(row.get("request_id"))
             for row, given in rows
@@ -62,12 +78,20 @@ class FalHistory:
         )
         return tuple(dict.fromkeys(found))
 
-    def stored_output(self, application: str, request_id: str) -> Mapping[str, Any] | None:
-        """Return the whole result of a request that has succeeded, as ``stored_result``; None without one."""
+    def listed(self, application: str, request_id: str) -> ListedRequest | None:
+        """Return one request as the list has it, None where it has not; raises FalUnavailableError.
+
+        ``ended_at`` and ``status_code`` are null while a request goes on.
+        """
         row = self._stored(application, request_id)
-        output = _json_value(row.get("json_output"))
-        succeeded = row.get("status_code") == HTTPStatus.OK
-        return output if succeeded and isinstance(output, dict) else None
+        if not row:
+            return None
+        code, output = row.get("status_code"), _json_value(row.get("json_output"))
+        return ListedRequest(
+            ended=code is not None or row.get("ended_at") is not None,
+            succeeded=code == HTTPStatus.OK,
+            output=output if isinstance(output, dict) else None,
+        )
 
     def stored_result(self, application: str, request_id: str) -> Finished | None:
         """Return the files of a request whose output fal has stored, for 30 days unless set otherwise.
@@ -95,12 +119,15 @@ class FalHistory:
         ours = (r for r in rows if isinstance(r, dict) and r.get("request_id") == request_id)
         return next(ours, {})
 
-    def _rows(self, application: str, since: datetime) -> Iterator[Mapping[str, Any]]:
+    def _rows(
+        self, application: str, since: datetime, until: datetime | None = None
+    ) -> Iterator[Mapping[str, Any]]:
         query = {
             "endpoint_id": application,
             "start": since.isoformat(),
             "expand": "payloads",
             "limit": str(PAGE),
+            **({"end": until.isoformat()} if until else {}),
         }
         with httpx.Client(transport=self._transport, timeout=TIMEOUT, auth=self._auth) as client:
             for _ in range(MAX_PAGES):

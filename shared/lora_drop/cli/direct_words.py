@@ -106,6 +106,10 @@ def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
             return "fal does not answer now. Run the same command again."
     words = str(error).replace("order it with again=True", "pay for it with --force")
     words = words.replace("Make the same call again", "Run the same command again")
+    words = words.replace(
+        'order it with again="seen"',
+        'pay for it from Python: PortraitTrainer().train(…, again="seen")',
+    )
     words = words.replace("again=True", pay).replace(f"{pay}.", pay)
     begun = words.startswith("fal") or isinstance(error, CommandError)
     return words if begun else f"{words[:1].upper()}{words[1:]}"

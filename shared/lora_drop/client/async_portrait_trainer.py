@@ -6,8 +6,9 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Unpack
 
+from lora_drop.client.direct_patience import Deadline
 from lora_drop.client.direct_requests import Parameters, RequestStatus
-from lora_drop.client.portrait_trainer import POLL, PortraitTrainer
+from lora_drop.client.portrait_trainer import POLL, Again, PortraitTrainer
 from lora_drop.fal.trainers.table import DEFAULT
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class AsyncPortraitTrainer:
         dataset: "DatasetSource",
         *,
         webhook_url: str | None = None,
-        again: bool = False,
+        again: Again = False,
         **parameters: Unpack[Parameters],
     ) -> str:
         """As PortraitTrainer.submit; a caller that is cancelled meanwhile does not end the thread that pays."""
@@ -68,18 +69,24 @@ class AsyncPortraitTrainer:
         dataset: "DatasetSource",
         *,
         on_update: Callable[[RequestStatus], None] = lambda _: None,
-        again: bool = False,
+        timeout: float | None = None,  # noqa: ASYNC109  # as the other's
+        again: Again = False,
         **parameters: Unpack[Parameters],
     ) -> "DirectResult":
         """As PortraitTrainer.train."""
         request_id = await self.submit(dataset, again=again, **parameters)
-        return await self.wait(request_id, on_update=on_update)
+        return await self.wait(request_id, on_update=on_update, timeout=timeout)
 
     async def wait(
-        self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
+        self,
+        request_id: str,
+        *,
+        on_update: Callable[[RequestStatus], None] = lambda _: None,
+        timeout: float | None = None,  # noqa: ASYNC109  # as the other's
     ) -> "DirectResult":
         """As PortraitTrainer.wait."""
         watch = self.trainer.watch(request_id, on_update)
+        deadline = Deadline(request_id, timeout)
         while (done := await asyncio.to_thread(next, watch)) is None:  # noqa: ASYNC110  # fal has no event
-            await asyncio.sleep(self.trainer.poll)
+            await asyncio.sleep(deadline.pause(self.trainer.poll))
         return done

@@ -7,11 +7,11 @@ from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING
 
 from lora_drop.client import direct_requests
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey
+from lora_drop.client.direct_patience import Patience
 from lora_drop.client.events import Ended, JobEvent, Log, Queued, StatusChanged, Training
 from lora_drop.client.following import is_further, pause_after
 from lora_drop.fal.progress import progress_in
-from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
+from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:
@@ -33,13 +33,15 @@ class RequestReader:
     silence: str | None = None
     result: "DirectResult | None" = None
     _failures: int = 0
-    _silent_since: datetime | None = None
-    _refusals: RefusedKey = field(default_factory=RefusedKey)
+    _patience: Patience = field(init=False)
     _looked_at: float = 0.0
     _status: Status | None = None
     _position: Queued | None = None
     _lines: int = 0
     _training: Training | None = None
+
+    def __post_init__(self) -> None:
+        self._patience = Patience(self.request_id)
 
     @property
     def pause(self) -> float:
@@ -52,12 +54,13 @@ class RequestReader:
         try:
             status, done = self.trainer.look(self.request_id)
         except FalUnavailableError as error:
-            self._failures += 1
-            self.silence = self._silence_of(error)
-            self._refusals.looked(error)
+            status, done = self._patience.looked(error), None
+        else:
+            status = self._patience.looked(status)
+        if isinstance(status, direct_requests.Unanswered):
+            self._failures, self.silence = self._failures + 1, status.message
             return
-        self._refusals.looked(None)
-        self._failures, self._silent_since, self.silence = 0, None, None
+        self._failures, self.silence = 0, None
         match status:
             case direct_requests.Queued(position=position):
                 yield from self._changed(Status.SUBMITTED)
@@ -73,14 +76,6 @@ class RequestReader:
             self.result, self.ended = done, True
             yield from self._changed(Status.SUCCEEDED)
             yield Ended(Status.SUCCEEDED)
-
-    def _silence_of(self, error: FalUnavailableError) -> str:
-        """Return since when fal says nothing of the request, in local time, and what that means."""
-        self._silent_since = self._silent_since or datetime.now(UTC)
-        since = f"{self._silent_since.astimezone():%H:%M}"
-        if isinstance(error, KeyRefusedError):
-            return f"fal refuses this key since {since}, the training goes on there. {SET_KEY}."
-        return f"fal does not answer since {since}, the training goes on there."
 
     def _trainers(self, logs: tuple[str, ...]) -> Iterator[JobEvent]:
         yield from (Log(line, None) for line in logs[self._lines :])

@@ -6,11 +6,13 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
-from lora_drop.client.direct_training import REQUESTS_PAGE, history, to_key_holders
-from lora_drop.jobs.errors import FalUnavailableError, ResultGoneError
+from lora_drop.client.direct_errors import AGAIN
+from lora_drop.client.direct_training import REQUESTS_PAGE, SETTLED_AFTER, history, to_key_holders
+from lora_drop.jobs.errors import FalUnavailableError, ResultGoneError, ResultUnreadableError
 
 if TYPE_CHECKING:
     from lora_drop.adapters.fal_direct import FalDirectClient
+    from lora_drop.adapters.fal_history import ListedRequest
     from lora_drop.client.direct_result import DirectResult
     from lora_drop.fal.status import FalStatus
     from lora_drop.jobs.progress import PublicProgress
@@ -59,13 +61,24 @@ class FinishedRequest:
 
 @dataclass(frozen=True, slots=True)
 class FailedRequest:
-    """The request ended without a result, or fal does not know it; ``message`` says why, and what to do."""
+    """The request ended without a result; ``message`` says why, and what to do."""
 
     request_id: str
     message: str
 
 
-type RequestStatus = Queued | Training | FinishedRequest | FailedRequest
+@dataclass(frozen=True, slots=True)
+class Unanswered:
+    """fal says nothing of the request that can be used, or does not know it, which is no end of it.
+
+    ``message`` says which.
+    """
+
+    request_id: str
+    message: str
+
+
+type RequestStatus = Queued | Training | FinishedRequest | FailedRequest | Unanswered
 
 
 class DirectRequests:
@@ -84,11 +97,14 @@ class DirectRequests:
         return FalDirectClient(SingleKey(self._key), advice=to_key_holders())
 
     def look(self, request_id: str, steps: int | None) -> "tuple[RequestStatus, FalStatus]":
-        """Ask fal once: what a caller sees of it, and what fal said; ``steps`` is how many were ordered."""
+        """Ask fal once: what a caller sees of it, and what fal said; ``steps`` is how many were ordered.
+
+        Raises FalUnavailableError.
+        """
         from lora_drop.client.direct_errors import again  # noqa: PLC0415
         from lora_drop.fal.status import Failed, Finished, RequestLog, Running  # noqa: PLC0415
 
-        said = self.client.ask(self._application, request_id)
+        said = self._asked(request_id)
         match said:
             case Running(started=True, log=log):
                 lines = tuple(line.message for line in (log or RequestLog()).lines)
@@ -99,10 +115,48 @@ class DirectRequests:
                 return FinishedRequest(request_id), said
             case Failed(problem=problem):
                 return FailedRequest(request_id, again(problem.message)), said
-            case _ if self._stored(request_id):
-                return FinishedRequest(request_id), said
             case _:
-                return FailedRequest(request_id, unknown(request_id)), said
+                return self._by_list(request_id, said)
+
+    def has_ended(self, request_id: str, sent_at: datetime, *, seen: bool) -> bool:
+        """Return whether another training may be paid: only where fal says that this one has ended.
+
+        What neither fal's queue nor its list knows counts as ended an hour after it was sent; so does, with
+        a person's word (``seen``), what the queue does not know while the list cannot be read.
+        """
+        from lora_drop.fal.status import Gone  # noqa: PLC0415
+
+        long_ago = datetime.now(UTC) - sent_at >= SETTLED_AFTER
+        try:
+            status, _ = self.look(request_id, None)
+        except ResultUnreadableError:
+            if (listed := self._listed(request_id)) and listed.ended:
+                return True
+            raise
+        except FalUnavailableError:
+            if seen and long_ago and isinstance(self._asked(request_id), Gone):
+                return True
+            raise
+        if isinstance(status, Unanswered):
+            return long_ago
+        return isinstance(status, FinishedRequest | FailedRequest)
+
+    def _asked(self, request_id: str) -> "FalStatus":
+        return self.client.ask(self._application, request_id)
+
+    def _by_list(self, request_id: str, said: "FalStatus") -> "tuple[RequestStatus, FalStatus]":
+        """Return what fal's list says of a request that its queue does not know."""
+        from lora_drop.fal.status import Running  # noqa: PLC0415
+
+        listed = self._listed(request_id)
+        if listed is None:
+            return Unanswered(request_id, unknown(request_id)), said
+        if not listed.ended:
+            return Training(request_id, ()), Running(request_id, started=True)
+        if not listed.succeeded:
+            return FailedRequest(request_id, ended_without_result(request_id)), said
+        self._output(request_id, listed)
+        return FinishedRequest(request_id), said
 
     def result(
         self, request_id: str, said: "FalStatus", about: Mapping[str, Any]
@@ -123,15 +177,25 @@ class DirectRequests:
             case Failed(problem=problem, billed=billed):
                 raise training_failed(problem, request_id=request_id, billed=billed)
             case Gone():
-                if not (stored := self._stored(request_id)):
+                if not (listed := self._listed(request_id)):
                     raise ResultGoneError(unknown(request_id))
+                if not listed.succeeded:
+                    raise ResultGoneError(ended_without_result(request_id))
+                stored = self._output(request_id, listed)
                 return DirectResult(request_id, "", tuple(files_in(stored)), about)
             case _:
                 raise FalUnavailableError(f"request {request_id} is not done yet")
 
-    def _stored(self, request_id: str) -> Mapping[str, Any] | None:
-        """Return the result that fal's list still has of a request which its queue has forgotten."""
-        return history(self._key).stored_output(self._application, request_id)
+    def _listed(self, request_id: str) -> "ListedRequest | None":
+        """Return what fal's list has of a request; it has a result for longer than the queue."""
+        return history(self._key).listed(self._application, request_id)
+
+    def _output(self, request_id: str, listed: "ListedRequest") -> Mapping[str, Any]:
+        if listed.output is None:
+            raise ResultUnreadableError(
+                f"fal's list has request {request_id} as done, and not its result yet"
+            )
+        return listed.output
 
 
 def progress_of(lines: tuple[str, ...], steps: int | None) -> "PublicProgress | None":
@@ -153,13 +217,22 @@ def progress_of(lines: tuple[str, ...], steps: int | None) -> "PublicProgress | 
 
 def unknown(request_id: str) -> str:
     """Return what is true of a request that neither fal's queue nor its list has, and what to do."""
+    later = f"{AGAIN[:-1]}, from an hour after it was sent on."
+    if server := os.environ.get("FAL_QUEUE_RUN_HOST"):
+        return (
+            f"The server at {server} does not know request {request_id}. A simulator forgets its requests when it ends. "
+            f"{later}"
+        )
+    return (
+        f"fal does not know request {request_id}: it was sent with another key, or fal keeps it no longer. "
+        f"Look at {REQUESTS_PAGE}. {later}"
+    )
+
+
+def ended_without_result(request_id: str) -> str:
+    """Return what is true of a request that fal's list has as failed, and that its queue has forgotten."""
     from lora_drop.client.direct_errors import again  # noqa: PLC0415
 
-    if server := os.environ.get("FAL_QUEUE_RUN_HOST"):
-        return again(
-            f"The server at {server} does not know request {request_id}. A simulator forgets its requests when it ends."
-        )
     return again(
-        f"fal does not know request {request_id}: it was sent with another key, or fal keeps it no longer. "
-        f"Look at {REQUESTS_PAGE}."
+        f"fal's list shows that request {request_id} ended without a result. Why: {REQUESTS_PAGE}."
     )

@@ -6,6 +6,7 @@ import os
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.client.direct_addresses import unreachable
@@ -15,6 +16,8 @@ from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
 from lora_drop.jobs.errors import (
     DatasetUnreadableError,
     FalUnavailableError,
+    KeyRefusedError,
+    NotSubmittedError,
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
@@ -25,7 +28,7 @@ if TYPE_CHECKING:
     from lora_drop.adapters.fal_history import FalHistory
     from lora_drop.adapters.fal_transport import Advice
     from lora_drop.client.direct_dataset import PreparedDataset
-    from lora_drop.client.submissions import SentTraining
+    from lora_drop.client.submissions import SentTraining, Submissions
 
 # Inputs that the stack does not take: a job goes on from a job, and an archive's format is seen.
 FORMAT, CHECKPOINT = "data_archive_format", "resume_from_checkpoint"
@@ -33,7 +36,9 @@ UNSAID: Mapping[str, object] = {FORMAT: "zip", "create_masks": False}
 SKEW = timedelta(hours=1)  # fal's clock and this machine's may differ
 # The furthest that fal's list goes (https://fal.ai/docs/platform-apis/v1/models/requests/by-endpoint).
 UPLOADED_SKEW = timedelta(days=90)
+LISTED_WITHIN = timedelta(days=2)  # a request waits, trains and ends; both clocks may be wrong
 SETTLED_AFTER = timedelta(hours=1)
+INTENT_HOLDS = 300.0  # seconds from the intent to its POST; a program that was stopped in between does not send
 UPLOAD_KEPT = timedelta(days=1)
 STORAGE_HOSTS = (("FAL_REST_URL", REST_URL), ("FAL_CDN_URL", CDN_URL))
 IN_DOUBT = (
@@ -161,23 +166,47 @@ def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
     return address
 
 
+def hold(submissions: "Submissions", sent: "SentTraining", since: float) -> None:
+    """Raise NotSubmittedError where an intent no longer stands, or is old: another one may have been sent since.
+
+    ``since`` is the time of ``time.monotonic`` at the intent.
+    """
+    clock = (datetime.now(UTC) - sent.intended_at).total_seconds()
+    late = max(monotonic() - since, clock) > INTENT_HOLDS
+    if not late and submissions.find(sent.fingerprint) == sent:
+        return
+    submissions.withdraw(sent)
+    raise NotSubmittedError(
+        "This program was stopped before it sent the training, so it sent nothing. Run the same again"
+    )
+
+
 def lost_request(
-    key: str, lost: "SentTraining", training: PreparedTraining, known: Collection[str]
+    key: str,
+    lost: "SentTraining",
+    training: PreparedTraining,
+    known: Collection[str],
+    *,
+    seen: bool = False,
 ) -> str | None:
     """Return the request of a submission whose answer was lost, by fal's own list; None where it shows none.
 
     A request counts with the whole input that was sent, and only where this machine does not know it as
-    another order's. Raises SubmissionUnknownError where the list cannot be read or shows several.
+    another order's. Raises SubmissionUnknownError where the list shows several or cannot be read;
+    then a person's word (``seen``) stands for it, from an hour after the submission on.
     """
     sent = training.arguments(lost.address)
     try:
         listed = history(key).requests_like(
-            lost.application, lambda given: _same_input(given, sent), since=_since(lost, training)
+            lost.application,
+            lambda given: _same_input(given, sent),
+            since=_since(lost, training),
+            until=_until(lost),
         )
     except FalUnavailableError as error:
-        raise SubmissionUnknownError(
-            f"{said_of(lost)}; {error}, so it is not known yet. Nothing was sent now: try again later"
-        ) from error
+        if seen and settled(lost):
+            return None
+        raise SubmissionUnknownError(_unreadable(lost, error)) from error
     found = [each for each in listed if each not in known]
     if len(found) > 1:
         raise SubmissionUnknownError(unlisted(lost, len(found)))
@@ -199,6 +228,20 @@ def unlisted(lost: "SentTraining", count: int = 0) -> str:
     )
 
 
+def _unreadable(lost: "SentTraining", error: FalUnavailableError) -> str:
+    """Return what a person can do where fal's list cannot be read."""
+    why = f"{said_of(lost)}, and fal's list of requests cannot be read: {error}"
+    if isinstance(error, KeyRefusedError):
+        why += " (this key may not read it)"
+    if not settled(lost):
+        later = f"{lost.intended_at + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
+        return f"{why}. Nothing was sent now: run the same again later, at the latest at {later}"
+    return (
+        f"{why}. Nothing was sent now: run the same again later, or look at {REQUESTS_PAGE}: if it is not there, "
+        'order it with again="seen"'
+    )
+
+
 def settled(lost: "SentTraining") -> bool:
     """Return whether a submission that fal's list does not show counts as not accepted.
 
@@ -214,6 +257,12 @@ def _since(lost: "SentTraining", training: PreparedTraining) -> datetime:
     """
     reused = lost.address in (training.dataset.given, "") or lost.address.startswith("data:")
     return min(lost.intended_at, datetime.now(UTC)) - (SKEW if reused else UPLOADED_SKEW)
+
+
+def _until(lost: "SentTraining") -> datetime | None:
+    """Return until when the list is read, so that a busy account's does not grow for ever; None: until now."""
+    until = lost.intended_at + LISTED_WITHIN
+    return until if until < datetime.now(UTC) else None
 
 
 def _same_input(listed: Mapping[str, Any], sent: Mapping[str, Any]) -> bool:

@@ -8,20 +8,24 @@ from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Unpack
+from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey, advised
+from lora_drop.client.direct_errors import SET_KEY, advised
+from lora_drop.client.direct_patience import Deadline, Patience
 from lora_drop.client.direct_requests import (
     DirectRequests,
+    FailedRequest,
     Parameters,
     Queued,
     RequestStatus,
     Training,
+    Unanswered,
 )
 from lora_drop.client.direct_training import (
     PreparedTraining,
     fingerprint,
     former_fingerprint,
+    hold,
     lost_request,
     passed_on,
     settled,
@@ -47,7 +51,7 @@ if TYPE_CHECKING:
     from lora_drop.fal.status import FalStatus
 
 POLL = 2.0  # seconds
-INTENT_HOLDS = 300.0  # seconds from the intent to its POST; a program that was stopped in between does not send
+type Again = bool | Literal["seen"]
 
 
 class PortraitTrainer:
@@ -107,7 +111,7 @@ class PortraitTrainer:
         dataset: "DatasetSource",
         *,
         webhook_url: str | None = None,
-        again: bool = False,
+        again: Again = False,
         **parameters: Unpack[Parameters],
     ) -> str:
         """Return the id of the request at fal that trains this dataset with these parameters.
@@ -115,7 +119,9 @@ class PortraitTrainer:
         It is paid for once: a second call returns the first request, and where the answer to the first was
         lost, the request that fal's list shows for it, whose webhook goes where the first call said. ``again``
         orders another training of the same once the one before has ended, also where it has failed or was
-        cancelled; one that goes on is returned. Where an earlier request is returned and fal does not call this
+        cancelled; one that goes on is returned, and so is one that fal does not know until an hour has passed
+        since it was sent. ``again="seen"`` does the same, and is the word of a person who has looked at fal's
+        dashboard that none goes on there: it counts where fal's list cannot be read, from that hour on. Where an earlier request is returned and fal does not call this
         ``webhook_url`` for it, EarlierRequestWarning says so.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
@@ -147,7 +153,7 @@ class PortraitTrainer:
             yield PreparedTraining(ready, self.application, passed, which, former, earlier)
 
     def send(
-        self, training: PreparedTraining, *, webhook_url: str | None = None, again: bool = False
+        self, training: PreparedTraining, *, webhook_url: str | None = None, again: Again = False
     ) -> str:
         """Return the id of the request that this training has become; as ``submit``."""
         check_webhook(webhook_url)
@@ -164,26 +170,15 @@ class PortraitTrainer:
                 "another process or thread sends this training right now; this one sent nothing. Wait a minute and run "
                 "the same again: it returns that request"
             )
-        self._hold(sent, since)
+        hold(self.submissions, sent, since)
         return self._pay(sent, training, webhook_url)
 
-    def _hold(self, sent: SentTraining, since: float) -> None:
-        """Raise NotSubmittedError where an intent no longer stands, or is old: another one may have been sent since."""
-        clock = (datetime.now(UTC) - sent.intended_at).total_seconds()
-        late = max(time.monotonic() - since, clock) > INTENT_HOLDS
-        if not late and self.submissions.find(sent.fingerprint) == sent:
-            return
-        self.submissions.withdraw(sent)
-        raise NotSubmittedError(
-            "This program was stopped before it sent the training, so it sent nothing. Run the same again"
-        )
-
-    def ordered(self, training: PreparedTraining, *, again: bool = False) -> str | None:
+    def ordered(self, training: PreparedTraining, *, again: Again = False) -> str | None:
         """Return the request that ``send`` would return without paying; None where it would pay."""
         return self._order(training, again=again)[0]
 
     def _order(
-        self, training: PreparedTraining, *, again: bool
+        self, training: PreparedTraining, *, again: Again
     ) -> tuple[str | None, SentTraining | None]:
         """Return the request that stands for this training, or the ended one that ``again`` replaces."""
         earlier = self.submissions.find(training.fingerprint, training.former)
@@ -191,14 +186,19 @@ class PortraitTrainer:
             return None, None
         request_id = earlier.request_id
         if request_id is None:
-            request_id = lost_request(self._key, earlier, training, self.submissions.known())
+            request_id = lost_request(
+                self._key, earlier, training, self.submissions.known(), seen=again == "seen"
+            )
             if request_id is None:
                 if again and settled(earlier):
                     return None, earlier
                 raise SubmissionUnknownError(unlisted(earlier))
             self.submissions.accepted(earlier, request_id, training.about())
-        if not again or isinstance(self.status(request_id), Queued | Training):
-            return request_id, None
+        with advised():
+            if not again or not self._requests.has_ended(
+                request_id, earlier.intended_at, seen=again == "seen"
+            ):
+                return request_id, None
         return None, replace(earlier, request_id=request_id)
 
     def status(self, request_id: str) -> RequestStatus:
@@ -224,42 +224,54 @@ class PortraitTrainer:
         dataset: "DatasetSource",
         *,
         on_update: Callable[[RequestStatus], None] = lambda _: None,
-        again: bool = False,
+        timeout: float | None = None,
+        again: Again = False,
         **parameters: Unpack[Parameters],
     ) -> "DirectResult":
-        """Train and wait for the files; ``on_update`` is called with each new status.
+        """Train and wait for the files; ``on_update`` and ``timeout`` as ``wait``.
 
-        A caller that dies finds the same request with the next call. Raises what ``submit`` and ``result`` raise.
+        A caller that dies finds the same request with the next call. Raises what ``submit`` and ``wait`` raise.
         """
         request_id = self.submit(dataset, again=again, **parameters)
-        return self.wait(request_id, on_update=on_update)
+        return self.wait(request_id, on_update=on_update, timeout=timeout)
 
     def wait(
-        self, request_id: str, *, on_update: Callable[[RequestStatus], None] = lambda _: None
+        self,
+        request_id: str,
+        *,
+        on_update: Callable[[RequestStatus], None] = lambda _: None,
+        timeout: float | None = None,
     ) -> "DirectResult":
-        """Wait for the files of a request; raises what ``result`` raises."""
-        watch = self.watch(request_id, on_update)
+        """Wait for the files of a request; ``on_update`` is called with each new status.
+
+        That is also an Unanswered while fal says nothing of it. Raises what ``result`` raises, ResultGoneError
+        only after minutes; ResultUnreadableError where the result cannot be read for an hour; CommandError for
+        a key that fal refuses; and JobTimeoutError after ``timeout`` seconds, while the training goes on.
+        """
+        watch, deadline = self.watch(request_id, on_update), Deadline(request_id, timeout)
         while (done := next(watch)) is None:
-            time.sleep(self.poll)
+            time.sleep(deadline.pause(self.poll))
         return done
 
     def watch(
         self, request_id: str, on_update: Callable[[RequestStatus], None]
     ) -> Iterator["DirectResult | None"]:
         """Yield None at each look while it is not done, also where fal does not answer, and at last the result."""
-        last, refusals = None, RefusedKey()
+        last, patience = None, Patience(request_id)
         while True:
+            done = None
             try:
                 status, said = self._look(request_id)
-                if status != last:
-                    on_update(status)
-                last = status
+                heard = patience.looked(status)
+                if isinstance(heard, FailedRequest):
+                    on_update(heard)  # what comes next raises why
                 done = self._result_of(request_id, status, said)
-                refusals.looked(None)
-                yield done
             except FalUnavailableError as error:
-                refusals.looked(error)
-                yield None  # it says nothing of the training, which goes on at fal
+                heard = patience.looked(error)
+            if heard != last:
+                on_update(heard)
+            last = heard
+            yield done
 
     def look(self, request_id: str) -> "tuple[RequestStatus, DirectResult | None]":
         """Return where a request stands, and its result once it has one; raises what ``result`` raises."""
@@ -269,7 +281,7 @@ class PortraitTrainer:
     def _result_of(
         self, request_id: str, status: RequestStatus, said: "FalStatus"
     ) -> "DirectResult | None":
-        running = isinstance(status, Queued | Training)
+        running = isinstance(status, Queued | Training | Unanswered)
         return None if running else self._result(request_id, said)
 
     def _look(self, request_id: str) -> "tuple[RequestStatus, FalStatus]":

@@ -27,6 +27,7 @@
     │   ├── NotSubmittedError              the POST never left: safe to send it later
     │   │   └── ThrottledError             fal took no more requests: safe to send it after a pause
     │   ├── FalUnavailableError            fal did not answer a question; says nothing about the job
+    │   │   └── ResultUnreadableError      fal calls a request done, and its result cannot be read (yet)
     │   ├── SigningKeysUnavailableError    no key to verify a webhook with
     │   ├── DownloadInterruptedError       a result file did not arrive whole
     │   │   ├── SourceChangedError         it is another file now than the one that was opened
@@ -225,6 +226,10 @@ class FalUnavailableError(TransientError):
 
 class KeyRefusedError(FalUnavailableError):
     """Raised when fal does not let this key read (401, 403)."""
+
+
+class ResultUnreadableError(FalUnavailableError):
+    """Raised when fal calls a request done, and its result cannot be read, now or for longer."""
 
 
 class SigningKeysUnavailableError(TransientError):
