@@ -233,8 +233,8 @@ def closest_trainer(written: str) -> str | None:
     import difflib  # noqa: PLC0415  # only a wrong name needs it
 
     name = written.lower()[:LONGEST]
-    plain = name.removeprefix("fal-ai/")
-    begins = [each for each in SHORT_NAMES if plain and each.startswith(plain)]
+    names = TRAINERS if name.startswith("fal-ai/") else SHORT_NAMES
+    begins = [each for each in names if name and each.startswith(name)]
     alike = difflib.get_close_matches(name, (*SHORT_NAMES, *TRAINERS), n=1)
     return next(iter((*begins, *alike)), None)
 
