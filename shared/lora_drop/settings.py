@@ -91,7 +91,8 @@ class DatasetHostSettings(Settings):
     """Which addresses datasets may be fetched from."""
 
     dataset_hosts: str = Field(
-        default="", description="hosts that a dataset may be fetched from, by comma"
+        default="",
+        description="hosts that a dataset may be fetched from, by comma; `NAME:PORT` for other ports than 443",
     )
 
     @property

@@ -199,6 +199,8 @@ ENVIRONMENT = {
     "DATASET_URL_SECONDS": "21600",
     "RESULTS_QUEUE_URL": "https://sqs.example/results",
     "RESULTS_DEAD_LETTERS_URL": "https://sqs.example/dead-results",
+    "FETCH_QUEUE_URL": "https://sqs.example/fetches",
+    "FETCH_DEAD_LETTERS_URL": "https://sqs.example/dead-fetches",
     "NOTIFY_QUEUE_URL": "https://sqs.example/changes",
     "NOTIFY_DEAD_LETTERS_URL": "https://sqs.example/dead-changes",
     "INBOX_QUEUE_URL": "https://sqs.example/inbox",

@@ -213,7 +213,7 @@ def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFil
     for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:
         if name not in of_name or sha256_of(folder / name) != of_name[name].sha256:
             raise CommandError(
-                f"{folder / name} is there already, and is another file. Choose another folder (--to, for the command)"
+                f"{folder / name} is there already, and is another file. Move it away, or choose another folder (--to of lora-drop train)"
             )
     return files if len(there) == len(names) else ()
 
