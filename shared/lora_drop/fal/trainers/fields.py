@@ -73,7 +73,7 @@ class WholeNumber(Field):
         return f"{self.low} to {self.high}"
 
     def accept(self, value: Any, *, text: bool) -> int:  # noqa: D102  # as Field promises
-        if text and re.fullmatch(r"[-+]?[0-9]{1,18}", value.strip(), re.ASCII):
+        if text and re.fullmatch(r"-?[0-9]{1,18}", value.strip(), re.ASCII):
             value = int(value)
         if isinstance(value, bool) or not isinstance(value, int):
             raise UnacceptableValueError(INVALID_TYPE, "it takes a whole number")
