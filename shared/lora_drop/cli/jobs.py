@@ -246,7 +246,10 @@ def jobs(
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
-    """List jobs, newest first; with a fal key and no stack, the trainings that this machine has sent to fal."""
+    """List jobs, newest first.
+
+    With a fal key and no stack, these are the trainings that this machine has sent to fal.
+    """
     from lora_drop.jobs.status import Status
 
     only_status = Status(status) if status else None
