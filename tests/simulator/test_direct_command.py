@@ -371,7 +371,7 @@ def test_timeout_and_refused_key_end_the_view(
     over = direct("ada.zip", "--yes", "--timeout", "0.1")
     assert over.exit_code == 1
     assert "The training goes on at fal" in over.stderr
-    monkeypatch.setattr("lora_drop.client.direct_errors.KEY_PATIENCE", 0.1)
+    monkeypatch.setattr("lora_drop.client.direct_patience.KEY_PATIENCE", 0.1)
     monkeypatch.setenv("FAL_KEY", calls.sim.key)
     monkeypatch.setattr(PortraitTrainer, "_look", raising(KeyRefusedError))
     refused = direct("ada.zip", "--yes")

@@ -385,7 +385,7 @@ def test_refused_result_is_the_keys_fault(
 ) -> None:
     """A key that may not read a result is said, and nothing is lost: the next call has it."""
     calls.ended(trainer.submit(dataset()))
-    monkeypatch.setattr("lora_drop.client.direct_errors.KEY_PATIENCE", 0.05)
+    monkeypatch.setattr("lora_drop.client.direct_patience.KEY_PATIENCE", 0.05)
     refused = KeyRefusedError("fal answered 403 for a result")
     with monkeypatch.context() as patch:
         patch.setattr(FalDirectClient, "payload", Mock(side_effect=refused))

@@ -14,16 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lora_drop.cli.direct_jobs import PAGE, SHORT, is_hosted, named, stem_of
+from lora_drop.cli.direct_jobs import PAGE, SHORT, folder_beside, is_hosted, named
 from lora_drop.cli.direct_words import pay_again, refusal, say_checked, say_trained_before, sentence
 from lora_drop.cli.terminal import write, write_line
 from lora_drop.client.errors import CommandError
+from lora_drop.client.result_files import LORA, refuse_folder, saved_record
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.direct_result import DirectResult
     from lora_drop.client.direct_training import PreparedTraining
     from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.client.submissions import SentRequest
     from lora_drop.datasets.report import Report
 
 LEAVE = "Ctrl-C ends the view; the training goes on at fal."
@@ -37,7 +39,6 @@ SENDING = (
     "Interrupted while the training was sent: it may be paid. Run the same command again: it looks for it at fal "
     "first, and pays nothing for what is there."
 )
-WEIGHTS = "lora.safetensors"
 ORDERED = ("parameters", "trigger_phrase", "steps", "estimated_cost_usd")
 
 
@@ -74,7 +75,6 @@ def _trained(
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
     from lora_drop.cli.reports import report_files
-    from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
@@ -88,15 +88,17 @@ def _trained(
                 training = block.enter_context(trainer.prepared(dataset, **given))
             say_checked(training.dataset.report, dataset, parameters, display)
             request_id = _sent(trainer, training, display, choices)
-        about = _about(trainer, request_id, training, dataset, choices.reference)
-        folder = _folder(trainer, request_id, about, dataset, choices)
+        known = trainer.submissions.request(request_id)
+        about = _about(known, training, dataset, choices.reference)
+        folder = choices.folder or (known and known.folder) or folder_beside(dataset, request_id)
+        folder = _described(trainer, request_id, known, about, folder)
         if not choices.wait:
             display.say(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
         record = saved_record(folder, request_id)
         if record is None:
-            result = _followed(trainer, request_id, display, about, choices)
-            record = _fetched(result, folder, about, training.dataset.report, display)
+            result = followed(trainer, request_id, display, about, choices)
+            record = fetched(result, folder, about, training.dataset.report, display)
         elif not (folder / PAGE).is_file():  # `watch` has fetched the files, which has no report
             report_files(f"{folder}/").write(training.dataset.report)
     except DatasetRejectedError as error:
@@ -111,22 +113,19 @@ def finished(
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of a training whose files are here, for programs and in a line."""
     display.say_whole(f"  to use it       lora-drop usage {shlex.quote(str(folder))}")
-    weights = next(file for file in record["files"] if file["name"] == WEIGHTS)
-    line = f"SUCCEEDED {record['request_id']} {folder / WEIGHTS} sha256:{weights['sha256']}"
+    weights = next(file for file in record["files"] if file["name"] == LORA)
+    line = f"SUCCEEDED {record['request_id']} {folder / LORA} sha256:{weights['sha256']}"
     return {"status": "SUCCEEDED", **record, "folder": str(folder)}, line
 
 
-def _folder(
+def _described(
     trainer: PortraitTrainer,
     request_id: str,
+    known: SentRequest | None,
     about: Mapping[str, Any],
-    dataset: str,
-    choices: Choices,
+    folder: Path,
 ) -> Path:
-    """Where the files go: as is said now, as it was said first, or beside the caller; kept for the other commands."""
-    known = next(iter(trainer.submissions.sent(request_id)), None)
-    chosen = choices.folder or (known and known.folder)
-    folder = chosen or Path(f"{stem_of(dataset)}-{request_id[SHORT:]}")
+    """Where the files go, as a person reads it; kept for the other commands."""
     webhook = {"webhook_sha256": known.about.get("webhook_sha256")} if known else {}
     with suppress(CommandError):  # it is sent, and goes on without it
         trainer.submissions.describe(request_id, {**about, **webhook}, folder)
@@ -154,8 +153,6 @@ def _sent(
     choices: Choices,
 ) -> str:
     """Ask on a terminal whether its price is paid, and send it once; what was sent before is followed."""
-    from lora_drop.client.direct_result import refuse_folder
-
     ordered = trainer.ordered(training, again=choices.again)
     if choices.wait and not ordered and choices.folder:
         refuse_folder(choices.folder, None)
@@ -207,7 +204,7 @@ def _can_ask() -> bool:
     return sys.stdin.isatty()
 
 
-def _followed(
+def followed(
     trainer: PortraitTrainer,
     request_id: str,
     display: Display,
@@ -251,7 +248,7 @@ def _goes_on(request_id: str, choices: Choices) -> str:
     return said.replace("run again", "run again without --force") if choices.again else said
 
 
-def _fetched(
+def fetched(
     result: DirectResult,
     folder: Path,
     about: Mapping[str, Any],
@@ -271,19 +268,14 @@ def _fetched(
     if phrase := about.get("trigger_phrase"):
         display.say(f"  trigger phrase  {phrase}")
     if report:
-        display.say_whole(f"  report          {folder / 'report.html'}")
+        display.say_whole(f"  report          {folder / PAGE}")
     return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
 
 
 def _about(
-    trainer: PortraitTrainer,
-    request_id: str,
-    training: PreparedTraining,
-    dataset: str,
-    reference: str | None,
+    known: SentRequest | None, training: PreparedTraining, dataset: str, reference: str | None
 ) -> dict[str, Any]:
     """What is kept of a training beside its files, as it was ordered first; a data URI's content is not."""
-    known = next(iter(trainer.submissions.sent(request_id)), None)
     ordered = {name: known.about[name] for name in ORDERED if name in known.about} if known else {}
     what = {"name": named(dataset), "sha256": training.dataset.sha256}
     return {**training.about(), **ordered, "dataset": what, "reference": reference}

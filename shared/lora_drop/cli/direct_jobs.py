@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
@@ -10,13 +9,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.client.errors import CommandError
+from lora_drop.client.result_files import LORA, record_in, saved_record
+from lora_drop.fal.hosts import REQUESTS_PAGE
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.submissions import SentRequest
 
 SHORT = -8  # from which character of a request's id on: the first ones of a UUIDv7 are its time (RFC 9562, 5.7)
-LORA, RECORD, PAGE = "lora.safetensors", "job.json", "report.html"
+PAGE = "report.html"
 SHORT_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 # fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
 REQUEST_ID = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}", re.ASCII)
@@ -38,7 +39,7 @@ def direct_request(name: str) -> SentRequest | None:
     known = _known(name)
     if REQUEST_ID.fullmatch(name) and not known:
         raise CommandError(
-            f"This machine has sent no request {name} to fal. Look at https://fal.ai/dashboard/requests"
+            f"This machine has sent no request {name} to fal. Look at {REQUESTS_PAGE}"
         )
     if len(known) > 1 and SHORT_ID.fullmatch(name):
         ids = ", ".join(each.request_id for each in known)
@@ -49,12 +50,11 @@ def direct_request(name: str) -> SentRequest | None:
 def _known(name: str) -> list[SentRequest]:
     """What this machine has sent with this id, with an id that begins or ends so, or for this folder; the newest first."""
     from lora_drop.client.submissions import Submissions
-    from lora_drop.local.tools import data_folder
 
-    file = data_folder() / "submissions.sqlite"
-    if not file.is_file():
+    submissions = Submissions()
+    if not submissions.exists:
         return []
-    sent = Submissions(file).sent(name if REQUEST_ID.fullmatch(name) else None)
+    sent = submissions.sent(name if REQUEST_ID.fullmatch(name) else None)
     short, folder = bool(SHORT_ID.fullmatch(name)), Path(name).absolute()
     return [
         each
@@ -79,7 +79,12 @@ def refuse_direct(name: str) -> None:
 def folder_of(request: SentRequest) -> Path:
     """Where the files of a request are, or will be."""
     name = str((request.about.get("dataset") or {}).get("name") or "lora")
-    return request.folder or Path(f"{stem_of(name)}-{request.request_id[SHORT:]}")
+    return request.folder or folder_beside(name, request.request_id)
+
+
+def folder_beside(dataset: str, request_id: str) -> Path:
+    """The folder of a training for which none was named."""
+    return Path(f"{stem_of(dataset)}-{request_id[SHORT:]}")
 
 
 def usage_subject(request: SentRequest) -> Mapping[str, Any]:
@@ -114,9 +119,8 @@ def watch_direct(
     request: SentRequest, display: Display, timeout: float | None
 ) -> tuple[Mapping[str, Any], str]:
     """Follow a request and fetch its files; for programs and in a line. Raises CommandError."""
-    from lora_drop.cli.direct import Choices, _fetched, _followed, finished
+    from lora_drop.cli.direct import Choices, fetched, finished, followed
     from lora_drop.cli.direct_words import ordered_again, sentence
-    from lora_drop.client.direct_result import saved_record
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
 
@@ -125,8 +129,8 @@ def watch_direct(
     if record is None:
         try:
             trainer = PortraitTrainer(application=request.application)
-            result = _followed(trainer, request.request_id, display, request.about, choices)
-            record = _fetched(result, folder, request.about, None, display)
+            result = followed(trainer, request.request_id, display, request.about, choices)
+            record = fetched(result, folder, request.about, None, display)
         except LoraDropError as error:
             raise CommandError(sentence(error, ordered_again(request.about))) from error
     return finished(record, folder, display)
@@ -142,15 +146,6 @@ def cancel_direct(request: SentRequest) -> bool:
         return PortraitTrainer(application=request.application).cancel(request.request_id)
     except LoraDropError as error:
         raise CommandError(sentence(error)) from error
-
-
-def record_in(folder: Path) -> dict[str, Any]:
-    """What the folder's job.json says; nothing where there is none that can be read."""
-    try:
-        found = json.loads((folder / RECORD).read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def is_address(dataset: str) -> bool:

@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_drop.cli.direct_jobs import LORA, folder_of, record_in
+from lora_drop.cli.direct_jobs import folder_of
 from lora_drop.cli.terminal import write, write_line
+from lora_drop.client.result_files import LORA, record_in
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
@@ -26,9 +27,8 @@ def list_direct(
 ) -> None:
     """List those that are asked for, the newest first; raises CommandError where what was sent cannot be read."""
     from lora_drop.client.submissions import Submissions
-    from lora_drop.local.tools import data_folder
 
-    sent = Submissions(data_folder() / "submissions.sqlite").sent()
+    sent = Submissions().sent()
     wanted = {name: value for name, value in asked.items() if value is not None}
     rows = [_row(each) for each in sent]
     found = [row for row in rows if all(_is(row[name], wanted[name]) for name in wanted)]

@@ -1,28 +1,22 @@
 """The two errors of a dataset that every user of the trainer meets, as types: from our check, or from fal itself."""
 
 import re
-import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
-from lora_drop.jobs.errors import (
-    FalUnavailableError,
-    KeyRefusedError,
-    LoraDropError,
-    NotSubmittedError,
-)
+from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.fal.hosts import KEYS_PAGE
+from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError, NotSubmittedError
 from lora_drop.jobs.problems import Problem
 
-KEY_PATIENCE = 60.0  # seconds
 AGAIN = "To pay for another training of the same dataset: again=True."
 # What fal's errors advise the user of a stack, who drops a dataset into a bucket.
 DROP_AGAIN = re.compile(r"\b([Dd])rop (?:the dataset|the ZIP|it|them) again")
 # Advice that ends in this is said once, with how.
 ENDS_IN_AGAIN = re.compile(r"\bTrain it again(?: in a while| to train it)?\.$")
 TRAIN_AGAIN = {"D": "Train it again", "d": "train it again"}
-SET_KEY = "Set a valid FAL_KEY: https://fal.ai/dashboard/keys"
+SET_KEY = f"Set a valid FAL_KEY: {KEYS_PAGE}"
 
 if TYPE_CHECKING:
     from lora_drop.datasets.report import Report
@@ -98,24 +92,6 @@ def advised() -> Iterator[None]:
             then = f"Nothing changes at fal by that. {SET_KEY}"
         error.args = (f"{error}. {then}",)
         raise
-
-
-class RefusedKey:
-    """Gives a read up that fal refuses the key for, for so long: a locked account may be open again soon."""
-
-    def __init__(self) -> None:
-        self._since: float | None = None
-
-    def looked(self, error: LoraDropError | None) -> None:
-        """Take note of a look and its error; raises CommandError when the key was refused for too long."""
-        if not isinstance(error, KeyRefusedError):
-            self._since = None
-            return
-        self._since = time.monotonic() if self._since is None else self._since
-        if time.monotonic() - self._since >= KEY_PATIENCE:
-            raise CommandError(
-                f"{error}: it refuses this key. The training goes on at fal. {SET_KEY}. Then run the same again."
-            ) from error
 
 
 def rejected(report: "Report") -> DatasetRejectedError:

@@ -4,7 +4,7 @@ import math
 import time
 from datetime import UTC, datetime
 
-from lora_drop.client.direct_errors import SET_KEY, RefusedKey
+from lora_drop.client.direct_errors import SET_KEY
 from lora_drop.client.direct_requests import (
     FinishedRequest,
     Queued,
@@ -12,8 +12,8 @@ from lora_drop.client.direct_requests import (
     Training,
     Unanswered,
 )
-from lora_drop.client.direct_training import REQUESTS_PAGE
-from lora_drop.client.errors import JobTimeoutError
+from lora_drop.client.errors import CommandError, JobTimeoutError
+from lora_drop.fal.hosts import REQUESTS_PAGE
 from lora_drop.jobs.errors import (
     FalUnavailableError,
     KeyRefusedError,
@@ -21,6 +21,7 @@ from lora_drop.jobs.errors import (
     ResultUnreadableError,
 )
 
+KEY_PATIENCE = 60.0  # seconds; a locked account may be open again soon
 UNKNOWN_PATIENCE = 300.0  # seconds; one 404 may be a fault of the moment
 RESULT_PATIENCE = 3600.0  # seconds after fal has called it done
 
@@ -48,7 +49,6 @@ class Patience:
 
     def __init__(self, request_id: str) -> None:
         self._request_id = request_id
-        self._refusals = RefusedKey()
         self._since: dict[type, tuple[float, datetime]] = {}
 
     def looked(self, found: RequestStatus | FalUnavailableError) -> RequestStatus:
@@ -57,19 +57,32 @@ class Patience:
         Raises CommandError for a refused key, ResultGoneError for a request that fal does not know and
         ResultUnreadableError for a result that cannot be read, each after a time.
         """
-        if not isinstance(found, FinishedRequest):  # its result may still be refused
-            self._refusals.looked(found if isinstance(found, FalUnavailableError) else None)
         if isinstance(found, Queued | Training):
             self._since.clear()
+        if not isinstance(
+            found, FinishedRequest | KeyRefusedError
+        ):  # a result may still be refused
+            self._since.pop(KeyRefusedError, None)
         if not isinstance(found, FalUnavailableError | Unanswered):
             return found
         began, at = self._since.setdefault(type(found), (time.monotonic(), datetime.now(UTC)))
-        lasted, since = time.monotonic() - began, f"since {at.astimezone():%H:%M}"
-        if isinstance(found, Unanswered) and lasted >= UNKNOWN_PATIENCE:
-            raise ResultGoneError(found.message)
-        if isinstance(found, ResultUnreadableError) and lasted >= RESULT_PATIENCE:
-            raise ResultUnreadableError(self._unreadable(found, since)) from found
+        since = f"since {at.astimezone():%H:%M}"
+        self._refuse_longer(found, time.monotonic() - began, since)
         return Unanswered(self._request_id, self._said(found, since))
+
+    def _refuse_longer(
+        self, found: Unanswered | FalUnavailableError, lasted: float, since: str
+    ) -> None:
+        """Raise what a caller hears of that has lasted for so many seconds, once that is too long."""
+        match found:
+            case KeyRefusedError() if lasted >= KEY_PATIENCE:
+                raise CommandError(
+                    f"{found}: it refuses this key. The training goes on at fal. {SET_KEY}. Then run the same again."
+                ) from found
+            case Unanswered() if lasted >= UNKNOWN_PATIENCE:
+                raise ResultGoneError(found.message)
+            case ResultUnreadableError() if lasted >= RESULT_PATIENCE:
+                raise ResultUnreadableError(self._unreadable(found, since)) from found
 
     def _said(self, found: Unanswered | FalUnavailableError, since: str) -> str:
         """Return since when fal says nothing of the request, in local time, and what that means."""

@@ -7,7 +7,8 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, TypedDict
 
 from lora_drop.client.direct_errors import AGAIN
-from lora_drop.client.direct_training import REQUESTS_PAGE, SETTLED_AFTER, history, to_key_holders
+from lora_drop.client.direct_training import history, settled, to_key_holders
+from lora_drop.fal.hosts import REQUESTS_PAGE
 from lora_drop.jobs.errors import FalUnavailableError, ResultGoneError, ResultUnreadableError
 
 if TYPE_CHECKING:
@@ -124,22 +125,18 @@ class DirectRequests:
         What neither fal's queue nor its list knows counts as ended an hour after it was sent; so does, with
         a person's word (``seen``), what the queue does not know while the list cannot be read.
         """
-        from lora_drop.fal.status import Gone  # noqa: PLC0415
+        from lora_drop.fal.status import Gone, Running  # noqa: PLC0415
 
-        long_ago = datetime.now(UTC) - sent_at >= SETTLED_AFTER
+        said = self._asked(request_id)
+        if not isinstance(said, Gone):
+            return not isinstance(said, Running)
         try:
-            status, _ = self.look(request_id, None)
-        except ResultUnreadableError:
-            if (listed := self._listed(request_id)) and listed.ended:
-                return True
-            raise
+            listed = self._listed(request_id)
         except FalUnavailableError:
-            if seen and long_ago and isinstance(self._asked(request_id), Gone):
+            if seen and settled(sent_at):
                 return True
             raise
-        if isinstance(status, Unanswered):
-            return long_ago
-        return isinstance(status, FinishedRequest | FailedRequest)
+        return settled(sent_at) if listed is None else listed.ended
 
     def _asked(self, request_id: str) -> "FalStatus":
         return self.client.ask(self._application, request_id)

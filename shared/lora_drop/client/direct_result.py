@@ -1,10 +1,8 @@
 """The files of a training without a stack, on this machine: whole and what they say they are, or not at all."""
 
 import hashlib
-import json
 import os
 import re
-import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -15,10 +13,11 @@ from typing import Any
 from urllib.parse import urlsplit
 from uuid import uuid4
 
-from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.direct_errors import AGAIN
 from lora_drop.client.errors import CommandError
 from lora_drop.client.method_advice import method_advice
+from lora_drop.client.result_files import SavedFile, kept_files, write_record
+from lora_drop.fal.hosts import REQUESTS_PAGE
 from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights, is_weights
 from lora_drop.jobs.errors import (
     HostNotAllowedError,
@@ -29,8 +28,6 @@ from lora_drop.jobs.errors import (
 from lora_drop.results.validation import check_for
 from lora_drop.webhooks import TrainingResult
 
-RECORD = "job.json"
-KNOWN = ("lora.safetensors", "config.json")
 HOSTS = "fal.media"  # as the stack's functions have it
 CHUNK = 4 * 1024**2
 PART = re.compile(r"\..+\.(\d+)(?:-[0-9a-f]{32})?\.part", re.ASCII)  # by the number of its process
@@ -43,17 +40,6 @@ ADVICE = (
 
 type OnBytes = Callable[[int, int], None]
 """(bytes that are there, bytes in all)"""
-
-
-@dataclass(frozen=True, slots=True)
-class SavedFile:
-    """A file of a result in a folder; ``url`` is where it came from, ``sha256`` in hex."""
-
-    name: str
-    size: int
-    sha256: str
-    url: str
-    content_type: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,11 +78,11 @@ def save_result(
     if not has_weights(found):
         raise CommandError(
             f"Request {result.request_id} has no LoRA among its files. Look at it at fal: "
-            f"https://fal.ai/dashboard/requests/{result.request_id}"
+            f"{REQUESTS_PAGE}/{result.request_id}"
         )
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        if kept := _kept(folder, result.request_id, [each.name for each in found]):
+        if kept := kept_files(folder, result.request_id, [each.name for each in found]):
             return kept
         with _parts(folder, found) as parts:
             files: tuple[SavedFile, ...] = ()
@@ -140,40 +126,6 @@ def _foreign(error: HostNotAllowedError, found: Sequence[Artifact]) -> str:
     )
 
 
-def saved_record(folder: Path, request_id: str) -> dict[str, Any] | None:
-    """Return the folder's ``job.json`` where all files of this request are there and whole; else None."""
-    record = _record(folder / RECORD)
-    if record.get("request_id") != request_id:
-        return None
-    try:
-        files = {each["name"]: each["sha256"] for each in record["files"]}
-        whole = all(sha256_of(folder / name) == sha256 for name, sha256 in files.items())
-    except (KeyError, TypeError, OSError):
-        return None
-    return record if whole and KNOWN[0] in files else None
-
-
-def refuse_folder(folder: Path, request_id: str | None) -> None:
-    """Raise CommandError for a folder that cannot be written or holds another training's files.
-
-    It is looked at before anything is paid: ``request_id`` is None for a training that is still to be paid.
-    """
-    there = [name for name in (RECORD, *KNOWN) if (folder / name).exists()]
-    if there and (request_id is None or _record(folder / RECORD).get("request_id") != request_id):
-        raise CommandError(
-            f"{folder / there[0]} is there already, and is of another training. Nothing was sent. Choose "
-            "another folder (--to, for the command)"
-        )
-    nearest = next(each for each in (folder, *folder.absolute().parents) if each.exists())
-    try:
-        with tempfile.TemporaryFile(dir=nearest):
-            pass
-    except OSError as error:
-        raise CommandError(
-            f"{folder} cannot be written: {error}. Nothing was sent. Choose another folder (--to, for the command)"
-        ) from error
-
-
 @dataclass(frozen=True, slots=True)
 class _Total:
     """Counts the bytes of all files together."""
@@ -189,41 +141,6 @@ class _Total:
             self.show(before + at, max(total, before + size))
 
         return show
-
-
-def write_record(folder: Path, record: Mapping[str, Any]) -> None:
-    """Write ``job.json``, whole or not at all."""
-    part = folder / f".{RECORD}.{os.getpid()}-{uuid4().hex}.part"
-    part.write_text(json.dumps(record, indent=2) + "\n", encoding="utf-8")
-    part.replace(folder / RECORD)
-
-
-def _kept(folder: Path, request_id: str, names: Sequence[str]) -> tuple[SavedFile, ...]:
-    """Return the files of an earlier call, if all are there; raises CommandError for files of something else."""
-    record = _record(folder / RECORD)
-    ours = record.get("request_id") == request_id
-    try:
-        files = tuple(SavedFile(**each) for each in record.get("files", ())) if ours else ()
-    except TypeError as error:
-        raise CommandError(
-            f"{folder / RECORD} cannot be read. Move it away, or choose another folder (--to, for the command)"
-        ) from error
-    of_name = {file.name: file for file in files}
-    there = [name for name in names if (folder / name).exists()]
-    for name in [*there, *([] if ours or not (folder / RECORD).exists() else [RECORD])]:
-        if name not in of_name or sha256_of(folder / name) != of_name[name].sha256:
-            raise CommandError(
-                f"{folder / name} is there already, and is another file. Move it away, or choose another folder (--to of lora-drop train)"
-            )
-    return files if len(there) == len(names) else ()
-
-
-def _record(path: Path) -> dict[str, Any]:
-    try:
-        found = json.loads(path.read_bytes())
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return found if isinstance(found, dict) else {}
 
 
 def _is_dead(process: int) -> bool:

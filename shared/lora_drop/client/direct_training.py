@@ -3,16 +3,18 @@
 import hashlib
 import json
 import os
+import re
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.client.direct_addresses import unreachable
 from lora_drop.client.direct_errors import SET_KEY, advised
 from lora_drop.client.errors import CommandError
-from lora_drop.fal.hosts import API_URL, CDN_URL, REST_URL
+from lora_drop.fal.hosts import API_URL, CDN_URL, KEYS_PAGE, REQUESTS_PAGE, REST_URL
 from lora_drop.jobs.errors import (
     DatasetUnreadableError,
     FalUnavailableError,
@@ -23,8 +25,6 @@ from lora_drop.jobs.errors import (
 )
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from lora_drop.adapters.fal_history import FalHistory
     from lora_drop.adapters.fal_transport import Advice
     from lora_drop.client.direct_dataset import PreparedDataset
@@ -45,7 +45,6 @@ IN_DOUBT = (
     ", so it is not known whether the training was accepted. It may be paid. Make the same call again: it looks for it "
     "at fal first, and pays nothing for what is there."
 )
-REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 
 
 @dataclass(frozen=True, slots=True)
@@ -125,6 +124,21 @@ def _digest(key: str, application: str, passed: dict[str, Any], what: dict[str, 
     return hashlib.sha256(json.dumps(whole, sort_keys=True).encode()).hexdigest()
 
 
+def given_key(key: str | None) -> str:
+    """Return the fal key that is given or in FAL_KEY; raises CommandError for none, and where fal cannot be asked."""
+    given = (key or os.environ.get("FAL_KEY", "")).strip()
+    if not given:
+        raise CommandError(f"There is no fal key. Set FAL_KEY; {KEYS_PAGE} has yours.")
+    if not re.fullmatch(r"[!-~]+", given):
+        raise CommandError(f"The fal key holds what no key can. {SET_KEY}")
+    if (certificates := os.environ.get("SSL_CERT_FILE")) and not Path(certificates).is_file():
+        raise CommandError(
+            f"SSL_CERT_FILE names {certificates}, which is not there. A simulator deletes its own when it ends: start "
+            "it again and take the settings that it prints, or unset SSL_CERT_FILE. Nothing was sent."
+        )
+    return given
+
+
 def history(key: str) -> "FalHistory":
     """Return fal's list of this key's requests."""
     from lora_drop.adapters.fal_history import FalHistory  # noqa: PLC0415
@@ -140,7 +154,7 @@ def to_key_holders() -> "Advice":
     return Advice({KEY_REFUSED: f". {SET_KEY}"}, unknown=IN_DOUBT, to_caller=True)
 
 
-def uploaded(key: str, path: "Path", *, sha256: str | None = None) -> str:
+def uploaded(key: str, path: Path, *, sha256: str | None = None) -> str:
     """Return the address of a copy at fal; see PortraitTrainer.upload."""
     from lora_drop.adapters.fal_key import SingleKey  # noqa: PLC0415
     from lora_drop.adapters.fal_storage import FalStorage  # noqa: PLC0415
@@ -204,7 +218,7 @@ def lost_request(
             until=_until(lost),
         )
     except FalUnavailableError as error:
-        if seen and settled(lost):
+        if seen and settled(lost.intended_at):
             return None
         raise SubmissionUnknownError(_unreadable(lost, error)) from error
     found = [each for each in listed if each not in known]
@@ -233,7 +247,7 @@ def _unreadable(lost: "SentTraining", error: FalUnavailableError) -> str:
     why = f"{said_of(lost)}, and fal's list of requests cannot be read: {error}"
     if isinstance(error, KeyRefusedError):
         why += " (this key may not read it)"
-    if not settled(lost):
+    if not settled(lost.intended_at):
         later = f"{lost.intended_at + SETTLED_AFTER:%Y-%m-%d %H:%M} UTC"
         return f"{why}. Nothing was sent now: run the same again later, at the latest at {later}"
     return (
@@ -242,12 +256,12 @@ def _unreadable(lost: "SentTraining", error: FalUnavailableError) -> str:
     )
 
 
-def settled(lost: "SentTraining") -> bool:
-    """Return whether a submission that fal's list does not show counts as not accepted.
+def settled(sent_at: datetime) -> bool:
+    """Return whether a submission that fal's list does not show counts as not accepted, or as ended.
 
     The list has no request that still waits, so its silence says nothing at first.
     """
-    return datetime.now(UTC) - lost.intended_at >= SETTLED_AFTER
+    return datetime.now(UTC) - sent_at >= SETTLED_AFTER
 
 
 def _since(lost: "SentTraining", training: PreparedTraining) -> datetime:

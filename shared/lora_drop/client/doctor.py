@@ -16,7 +16,7 @@ import httpx
 
 from lora_drop.client.config_file import PLACE, config_path, configured
 from lora_drop.client.errors import CommandError
-from lora_drop.fal.hosts import API_URL
+from lora_drop.fal.hosts import API_URL, KEYS_PAGE
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.local.inputs import FORM
 from lora_drop.local.tools import NEEDS_EXTRA, MissingExtraError, require_extra
@@ -24,7 +24,6 @@ from lora_drop.local.tools import NEEDS_EXTRA, MissingExtraError, require_extra
 NEEDED = (3, 12)
 MOST_APART = 60.0  # seconds between two clocks; AWS refuses five minutes, fal's webhooks as well
 TIMEOUT = httpx.Timeout(10.0)
-KEYS_PAGE = "https://fal.ai/dashboard/keys"
 CERTIFICATES = ("SSL_CERT_FILE", "SSL_CERT_DIR")
 CERTIFI = "See that no proxy stands between, or name its certificate: export SSL_CERT_FILE=FILE"
 SET_CLOCK = "Set this machine's clock by the network: sudo timedatectl set-ntp true"

@@ -1,7 +1,5 @@
 """A training without a stack: only a fal key is needed, and the same checks and the single POST stand before it."""
 
-import os
-import re
 import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -10,7 +8,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Unpack
 
-from lora_drop.client.direct_errors import SET_KEY, advised
+from lora_drop.client.direct_errors import advised
 from lora_drop.client.direct_patience import Deadline, Patience
 from lora_drop.client.direct_requests import (
     DirectRequests,
@@ -25,6 +23,7 @@ from lora_drop.client.direct_training import (
     PreparedTraining,
     fingerprint,
     former_fingerprint,
+    given_key,
     hold,
     lost_request,
     passed_on,
@@ -33,7 +32,7 @@ from lora_drop.client.direct_training import (
     uploaded,
 )
 from lora_drop.client.direct_webhooks import check_webhook, digest_of, warn_of_unused
-from lora_drop.client.errors import CommandError, DatasetRejectedError
+from lora_drop.client.errors import DatasetRejectedError
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
@@ -42,7 +41,6 @@ from lora_drop.jobs.errors import (
     SubmissionRefusedError,
     SubmissionUnknownError,
 )
-from lora_drop.local.tools import data_folder
 
 if TYPE_CHECKING:
     from lora_drop.client.direct_dataset import DatasetSource
@@ -69,23 +67,11 @@ class PortraitTrainer:
         state: Path | None = None,
         poll: float = POLL,
     ) -> None:
-        given = (key or os.environ.get("FAL_KEY", "")).strip()
-        if not given:
-            raise CommandError(
-                "There is no fal key. Set FAL_KEY; https://fal.ai/dashboard/keys has yours."
-            )
-        if not re.fullmatch(r"[!-~]+", given):
-            raise CommandError(f"The fal key holds what no key can. {SET_KEY}")
-        if (certificates := os.environ.get("SSL_CERT_FILE")) and not Path(certificates).is_file():
-            raise CommandError(
-                f"SSL_CERT_FILE names {certificates}, which is not there. A simulator deletes its own when it ends: start "
-                "it again and take the settings that it prints, or unset SSL_CERT_FILE. Nothing was sent."
-            )
+        self._key = given_key(key)
         self.application = application
-        self._key = given
-        self._requests = DirectRequests(given, application)
+        self._requests = DirectRequests(self._key, application)
         self.poll = poll
-        self.submissions = Submissions(state or data_folder() / "submissions.sqlite")
+        self.submissions = Submissions(state)
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
         """Return the report of a dataset, also of one that ``submit`` would refuse. It is free, and nothing is sent.
@@ -190,7 +176,7 @@ class PortraitTrainer:
                 self._key, earlier, training, self.submissions.known(), seen=again == "seen"
             )
             if request_id is None:
-                if again and settled(earlier):
+                if again and settled(earlier.intended_at):
                     return None, earlier
                 raise SubmissionUnknownError(unlisted(earlier))
             self.submissions.accepted(earlier, request_id, training.about())
@@ -293,7 +279,8 @@ class PortraitTrainer:
 
     def _about(self, request_id: str) -> Mapping[str, Any]:
         """Return what this machine knows of the order; nothing of a request that another one has sent."""
-        return next((each.about for each in self.submissions.sent(request_id)), {})
+        known = self.submissions.request(request_id)
+        return known.about if known else {}
 
     def _pay(self, sent: SentTraining, training: PreparedTraining, webhook_url: str | None) -> str:
         arguments = training.arguments(sent.address)

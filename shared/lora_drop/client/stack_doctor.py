@@ -10,11 +10,11 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.client.config_file import aws_session
-from lora_drop.client.doctor import KEYS_PAGE, FalPlace, Finding, Outcome, clock, fal_key
+from lora_drop.client.doctor import FalPlace, Finding, Outcome, clock, fal_key
 from lora_drop.client.errors import CommandError
 from lora_drop.client.stack import DEFAULT, LOCAL, find_stack, local_failures, local_stack
 from lora_drop.client.stack_client import StackClient
-from lora_drop.fal.hosts import API_URL
+from lora_drop.fal.hosts import API_URL, KEYS_PAGE
 from lora_drop.fal.trainers.table import DEFAULT as TRAINER
 from lora_drop.local.deploy_checks import FAILED, UNCONFIRMED
 from lora_drop.local.inputs import FORM

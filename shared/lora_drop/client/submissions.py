@@ -10,6 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from lora_drop.client.errors import CommandError
+from lora_drop.fal.hosts import REQUESTS_PAGE
+from lora_drop.local.tools import data_folder
 
 TABLE = """
 CREATE TABLE IF NOT EXISTS submissions (
@@ -40,7 +42,6 @@ KNOWN = (
 )
 WAITS = 30.0  # seconds for another process that writes
 USED = "{}.used"  # beside the file, once it has held its tables: an emptied file is no new one
-REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
 FORGOTTEN = (
     "Without what it held, the trainings that run at fal are not known here, and to order one of them again is to pay "
     "for it again."
@@ -76,8 +77,15 @@ class SentRequest:
 class Submissions:
     """One SQLite file, which several processes may use at once; each write is on the disk when it returns."""
 
-    def __init__(self, path: Path) -> None:
-        self._path = path.absolute()  # the same file wherever the program goes
+    def __init__(self, path: Path | None = None) -> None:
+        """Use this file, the user's own where none is named."""
+        # Absolute: the same file wherever the program goes.
+        self._path = (path or data_folder() / "submissions.sqlite").absolute()
+
+    @property
+    def exists(self) -> bool:
+        """Return whether there is a file; every other call makes one."""
+        return self._path.is_file()
 
     def find(self, *fingerprints: str) -> SentTraining | None:
         """Return the submission with the first of these fingerprints that has one, None where there is none."""
@@ -150,6 +158,10 @@ class Submissions:
             ]
         except (TypeError, ValueError) as error:
             raise self._unusable(error) from error
+
+    def request(self, request_id: str) -> SentRequest | None:
+        """Return this request; None where it is not known here."""
+        return next(iter(self.sent(request_id)), None)
 
     def describe(self, request_id: str, about: Mapping[str, Any], folder: Path) -> None:
         """Write where the files of a request go, and what is known of it beside what was ordered."""

@@ -14,6 +14,9 @@ API_URL = "https://api.fal.ai/v1"
 REST_URL = "https://rest.fal.ai"
 CDN_URL = "https://v3.fal.media"
 JWKS_URL = f"{REST_URL}/.well-known/jwks.json"
+# What a person is sent to.
+REQUESTS_PAGE = "https://fal.ai/dashboard/requests"
+KEYS_PAGE = "https://fal.ai/dashboard/keys"
 HTTPS_PORT = 443
 IPV6 = re.compile(r"\[[0-9a-f:]{2,39}\]", re.ASCII)  # without a zone
 LONGEST_NAME = 253  # RFC 1035, 2.3.4: 255 octets with the lengths of the first label and the root

@@ -1,9 +1,12 @@
-"""The ways in which a dataset gets to fal, and what a job keeps of the one it went."""
+"""The ways in which a dataset comes to a stack and gets to fal, and what a job keeps of the ones it went."""
 
 import base64
 import hashlib
+from collections.abc import Mapping
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
+from typing import Self
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +21,26 @@ class DeliveryMethod(StrEnum):
     PRESIGNED = "presigned"  # the bucket's own, signed
     FAL = "fal"  # fal's own file storage
     DATA = "data"  # none: the request holds the dataset (RFC 2397), if it is small
+
+
+class Fetch(BaseModel):
+    """An order to fetch a dataset from an address; ``digest`` is that of the order, whatever its signature.
+
+    ``url`` may hold a signature, so it is there no longer than it is needed: None once there is nothing
+    to fetch any more. ``metadata`` is what the object in the bucket gets.
+    """
+
+    # The error about an unreadable row must not contain what is in the row.
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+    digest: str
+    url: str | None = None
+    metadata: Mapping[str, str] = MappingProxyType({})
+
+    @property
+    def over(self) -> Self:
+        """Return the order without what only the fetching needs."""
+        return self.model_copy(update={"url": None, "metadata": {}})
 
 
 class DatasetDelivery(BaseModel):

@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, model_validator
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
-from lora_drop.jobs.delivery import DatasetDelivery
+from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
@@ -48,23 +48,6 @@ class Lease(_Value):
     owner: str
     fence: int
     until: datetime
-
-
-class Fetch(_Value):
-    """An order to fetch a dataset from an address; ``digest`` is that of the order, whatever its signature.
-
-    ``url`` may hold a signature, so it is there no longer than it is needed: None once there is nothing
-    to fetch any more. ``metadata`` is what the object in the bucket gets.
-    """
-
-    digest: str
-    url: str | None = None
-    metadata: Mapping[str, str] = MappingProxyType({})
-
-    @property
-    def over(self) -> Self:
-        """Return the order without what only the fetching needs."""
-        return self.model_copy(update={"url": None, "metadata": {}})
 
 
 class Step(_Value):

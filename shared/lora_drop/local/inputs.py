@@ -10,6 +10,7 @@ from typing import Any
 
 from botocore.exceptions import BotoCoreError, ClientError
 
+from lora_drop.fal.hosts import KEYS_PAGE
 from lora_drop.local.tools import deployment_files
 
 NUMBER = re.compile(r"-?\d+(\.\d+)?")
@@ -62,7 +63,7 @@ def _form(parameter: Mapping[str, Any]) -> str:
 
 
 FORM = re.compile(r"[!-9;-~]+:[!-9;-~]+")  # what an HTTP header can hold
-QUESTION = "The fal key (https://fal.ai/dashboard/keys; what you type is not shown): "
+QUESTION = f"The fal key ({KEYS_PAGE}; what you type is not shown): "
 
 
 class FalKeyError(RuntimeError):

@@ -19,7 +19,7 @@ from lora_drop.datasets.parameter_layers import Layer, foreign, unknown_paramete
 from lora_drop.datasets.parameters import NO_JOB_YET, advice, resolve
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
-from lora_drop.jobs.delivery import fingerprint
+from lora_drop.jobs.delivery import Fetch, fingerprint
 from lora_drop.jobs.errors import (
     DatasetNotFoundError,
     DatasetRejectedError,
@@ -27,7 +27,7 @@ from lora_drop.jobs.errors import (
     OrderConflictError,
 )
 from lora_drop.jobs.ids import fetched_key
-from lora_drop.jobs.job import DatasetVersion, Fetch, Job
+from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Clock, Handover, Inbox, UploadForm, UploadStore
