@@ -2,6 +2,7 @@ from tests.support.client_fixtures import (
     api,
     at_once,
     check,
+    drop,
     folder,
     interruptible,
     phone,
@@ -9,4 +10,4 @@ from tests.support.client_fixtures import (
     stack,
 )
 
-__all__ = ["api", "at_once", "check", "folder", "interruptible", "phone", "run", "stack"]
+__all__ = ["api", "at_once", "check", "drop", "folder", "interruptible", "phone", "run", "stack"]

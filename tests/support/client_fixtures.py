@@ -1,5 +1,6 @@
 """What tests of the client and of the command share: a stack in moto, its API, and datasets on disk."""
 
+import hashlib
 import json
 import signal
 from collections.abc import Callable, Iterator
@@ -13,9 +14,11 @@ import pytest
 from moto import mock_aws
 from typer.testing import CliRunner, Result
 
+import lora_drop
 from lora_drop.cli.main import application
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.public_job import public
 from tests.support.builders import make_job
 from tests.support.phone import phone_dataset
@@ -157,3 +160,26 @@ def job_answer(**changes: Any) -> httpx.Response:
 
 def error_answer(status: int, code: str, message: str, **more: Any) -> httpx.Response:
     return httpx.Response(status, json={"error": {"code": code, "message": message, **more}})
+
+
+def connected(stack: Stack, answer: Any) -> lora_drop.LoraDrop:
+    drop = lora_drop.LoraDrop()
+    drop._opened = answering(stack, answer)
+    return drop
+
+
+@pytest.fixture
+def drop(stack: Stack, api: Api) -> Iterator[lora_drop.LoraDrop]:
+    with connected(stack, api) as drop:
+        yield drop
+
+
+def uploaded(stack: Stack) -> list[dict[str, Any]]:
+    s3 = stack.client("s3")
+    found = s3.list_object_versions(Bucket="datasets").get("Versions", [])
+    return [{**each, **s3.head_object(Bucket="datasets", Key=each["Key"])} for each in found]
+
+
+def stored(name: str, data: bytes) -> StoredFile:
+    digest = hashlib.sha256(data).hexdigest()
+    return StoredFile(name=name, bucket="models", key=f"ada/{name}", size=len(data), sha256=digest)

@@ -9,9 +9,6 @@ import typer
 from lora_drop.cli.terminal import Json, output, reporting, write, write_line
 from lora_drop.client.errors import CommandError
 
-WITH_VALUE = "set"
-WITHOUT_KEY = "list"
-
 
 def keys(incomplete: str) -> list[str]:
     """The keys that begin so, for a shell at the Tab key."""

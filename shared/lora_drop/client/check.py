@@ -9,6 +9,7 @@ from lora_drop.client.archive import archive_of
 from lora_drop.client.errors import CommandError
 from lora_drop.client.parameters import of_options
 from lora_drop.datasets.archives import RangedReader
+from lora_drop.datasets.owner_metadata import DROPPING
 from lora_drop.datasets.parameters import NO_JOB_YET, ResolvedParameters
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports.markup import counted, visible
@@ -24,8 +25,7 @@ NAMES_SHOWN = 3
 OF_FOLDER: Mapping[str, str] = {
     "The archive holds": "The folder holds",
     "the ZIP's root": "the folder itself",
-    " and drop it again": "",
-    " and drop the ZIP again": "",
+    **dict.fromkeys(DROPPING, ""),
     ", and make the ZIP again": "",
     ", then make the ZIP again": "",
 }

@@ -28,6 +28,10 @@ FETCHED_FROM = "fetched-from"
 OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES, FETCHED_FROM})
 
 
+# Advice about a dataset that lies in a bucket, and has no meaning before it does.
+DROPPING = (" and drop the ZIP again", " and drop it again")
+
+
 def worded(text: str) -> str:
     """Return a text as object metadata, which is ASCII: words of RFC 2047 where it has to be."""
     return text if text.isascii() and "=?" not in text else Header(text, "utf-8").encode("", 0)
@@ -50,7 +54,7 @@ def metadata_text(value: object) -> str | None:
 def said_of_place(problem: Problem, place: str) -> Problem:
     """Return what is wrong with the metadata of a dataset that is still to come, said of ``place``."""
     message = problem.message.replace("the object metadata", place)
-    for dropped in (" and drop the ZIP again", " and drop it again"):
+    for dropped in DROPPING:
         message = message.replace(dropped, "")
     return problem.model_copy(update={"message": message})
 

@@ -34,9 +34,8 @@ from lora_drop.jobs.time_limits import FETCH_DEADLINE, FETCH_PATIENCE, STORE_LEA
 from lora_drop.ports import ArtifactSource, CopyStore, DatasetStore
 from lora_drop.services.copy import PART, Copier
 from lora_drop.services.copy_attempt import CopyRequest
-from lora_drop.services.lease import JobLease
+from lora_drop.services.lease import JobLease, new_owner
 from lora_drop.services.record import Record
-from lora_drop.services.store import new_owner
 
 ZIP = "application/zip"
 # What no waiting helps against.

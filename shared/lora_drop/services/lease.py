@@ -3,12 +3,18 @@
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Self
+from uuid import uuid4
 
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.services.record import Record
+
+
+def new_owner() -> str:
+    """Return a name that no other holder has."""
+    return uuid4().hex
 
 
 @dataclass(slots=True)

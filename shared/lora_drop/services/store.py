@@ -5,7 +5,6 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
-from uuid import uuid4
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, has_weights, is_weights
@@ -33,7 +32,7 @@ from lora_drop.results.validation import IS_YAML, TOO_LARGE
 from lora_drop.services.copy import PART, Copier
 from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.evidence import Evidence
-from lora_drop.services.lease import JobLease
+from lora_drop.services.lease import JobLease, new_owner
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
 from lora_drop.services.result_problems import (
@@ -54,11 +53,6 @@ NO_PAGE = frozenset({IS_YAML, TOO_LARGE})
 # that names no file is taken for one that cannot be read yet.
 RESULT_KEPT = timedelta(hours=1)
 type Bad = dict[str, ResultGoneError | ResultInvalidError | HostNotAllowedError]
-
-
-def new_owner() -> str:
-    """Return a name that no other holder has."""
-    return uuid4().hex
 
 
 @dataclass(frozen=True, slots=True)
