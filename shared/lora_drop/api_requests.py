@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lora_drop.jobs.errors import InvalidQueryError
 
-MAX_ARCHIVE = 2**32 - 1  # bytes; the check takes no ZIP64, and a form of S3 no more than 5 GB
+MAX_ARCHIVE = 2**32 - 1  # bytes; the check takes none of 4 GiB, and a form of S3 no more than 5 GB
 MAX_URL = 2000
 MAX_PARAMETERS = 100  # each unknown one is compared with all that there are
 IDEMPOTENCY_KEY = "idempotency-key"

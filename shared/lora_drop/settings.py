@@ -16,7 +16,7 @@ from pydantic import (
     StringConstraints,
 )
 
-from lora_drop.fal.hosts import API_URL, CDN_URL, JWKS_URL, REST_URL, AllowedHosts
+from lora_drop.fal.hosts import API_URL, CDN_URL, JWKS_URL, REST_URL, AllowedHosts, hosts_in
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
 
@@ -83,8 +83,7 @@ class NotifyHostSettings(Settings):
     @property
     def allowed_notify_hosts(self) -> AllowedHosts:
         """Return the list."""
-        hosts = [host.strip() for host in self.notify_hosts.split(",")]
-        return AllowedHosts([host for host in hosts if host])
+        return AllowedHosts(hosts_in(self.notify_hosts))
 
 
 class DatasetHostSettings(Settings):
@@ -98,12 +97,7 @@ class DatasetHostSettings(Settings):
     @property
     def allowed_dataset_hosts(self) -> AllowedHosts:
         """Return the list."""
-        return AllowedHosts(self.named_dataset_hosts)
-
-    @property
-    def named_dataset_hosts(self) -> list[str]:
-        """Return the hosts one by one."""
-        return [host for host in map(str.strip, self.dataset_hosts.split(",")) if host]
+        return AllowedHosts(hosts_in(self.dataset_hosts))
 
 
 class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):

@@ -3,14 +3,14 @@
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from lora_drop.api_requests import MAX_ARCHIVE
 from lora_drop.bootstrap.base import Bootstrap
+from lora_drop.fal.hosts import hosts_in
 from lora_drop.ports import ArtifactSource
 from lora_drop.settings import FetchSettings
 
 if TYPE_CHECKING:
     from lora_drop.services.fetch import Fetcher
-
-MOST = 2**32 - 1  # bytes; the check takes no ZIP64
 
 
 class FetchBootstrap(Bootstrap[FetchSettings]):
@@ -23,7 +23,7 @@ class FetchBootstrap(Bootstrap[FetchSettings]):
         from lora_drop.adapters.download import CdnFiles
 
         network = CheckedNetwork(private=self.settings.allow_private_dataset_hosts)
-        return CdnFiles(self.settings.named_dataset_hosts, network=network, most=MOST)
+        return CdnFiles(hosts_in(self.settings.dataset_hosts), network=network, most=MAX_ARCHIVE)
 
     @cached_property
     def fetcher(self) -> "Fetcher":

@@ -4,6 +4,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from lora_drop.bootstrap.base import FalBootstrap
+from lora_drop.fal.hosts import hosts_in
 from lora_drop.ports import ArtifactSource
 from lora_drop.settings import StoreSettings
 
@@ -20,9 +21,8 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
         from lora_drop.adapters.checked_network import CheckedNetwork
         from lora_drop.adapters.download import CdnFiles
 
-        hosts = [host.strip() for host in self.settings.artifact_hosts.split(",")]
         network = CheckedNetwork(private=self.settings.allow_private_artifact_hosts)
-        return CdnFiles([host for host in hosts if host], network=network)
+        return CdnFiles(hosts_in(self.settings.artifact_hosts), network=network)
 
     @cached_property
     def result_storer(self) -> "ResultStorer":

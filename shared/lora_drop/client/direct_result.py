@@ -17,7 +17,7 @@ from lora_drop.client.direct_errors import AGAIN
 from lora_drop.client.errors import CommandError
 from lora_drop.client.method_advice import method_advice
 from lora_drop.client.result_files import SavedFile, kept_files, write_record
-from lora_drop.fal.hosts import REQUESTS_PAGE
+from lora_drop.fal.hosts import REQUESTS_PAGE, hosts_in
 from lora_drop.jobs.artifacts import Artifact, artifacts_in, has_weights, is_weights
 from lora_drop.jobs.errors import (
     HostNotAllowedError,
@@ -176,7 +176,7 @@ def _fetched(artifact: Artifact, part: Path, on_bytes: OnBytes) -> SavedFile:
     from lora_drop.adapters.download import CdnFiles  # noqa: PLC0415
 
     own = os.environ.get("ARTIFACT_HOSTS", "")
-    source = CdnFiles((own or HOSTS).split(","), network=CheckedNetwork(private=bool(own)))
+    source = CdnFiles(hosts_in(own or HOSTS), network=CheckedNetwork(private=bool(own)))
     digest, at, buffer = hashlib.sha256(), 0, memoryview(bytearray(CHUNK))
     with source.open(artifact, until=monotonic() + MOST_SECONDS) as opened, part.open("wb") as copy:
         size = artifact.size if opened.size is None else opened.size

@@ -27,6 +27,11 @@ UNICAST = IPv6Network("2000::/3")  # RFC 4291, 2.4: all that is given out so far
 NAT64 = IPv6Network("64:ff9b::/96")  # an IPv4 address inside is where it ends up (RFC 6052)
 
 
+def hosts_in(text: str) -> list[str]:
+    """Return the hosts of a list by comma."""
+    return [host for host in map(str.strip, text.split(",")) if host]
+
+
 class AllowedHosts:
     """The list. Each is a ``name`` or ``name:port``.
 

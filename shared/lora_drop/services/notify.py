@@ -197,7 +197,11 @@ class Notifier:
         asked: int = 0,
     ) -> Notified:
         seconds = pause(message.tries, chance=self.chance, asked=asked)
-        return self._comes_again(message, reason, change, seconds)
+        try:
+            self.queue.delay(message.receipt, seconds)
+        except Exception as error:  # noqa: BLE001  # it comes again when its queue decides
+            reason = f"{reason}; the queue took no pause: {type(error).__name__}"
+        return _not_taken(message, NotifyOutcome.LATER, change, reason, retry_in=seconds)
 
     def _hopeless(
         self, message: QueuedChange, reason: str, change: ChangeNotice | None = None
@@ -208,17 +212,16 @@ class Notifier:
         except Exception as error:  # noqa: BLE001  # its queue makes it one, after its last try
             reason = f"{reason}; the dead letters did not take it: {type(error).__name__}"
             return self._later(message, reason, change)
-        job_id, version = (change.job_id, change.version) if change else ("", 0)
-        return Notified(message.message_id, NotifyOutcome.GIVEN_UP, job_id, version, reason)
+        return _not_taken(message, NotifyOutcome.GIVEN_UP, change, reason)
 
-    def _comes_again(
-        self, message: QueuedChange, reason: str, change: ChangeNotice | None, seconds: int
-    ) -> Notified:
-        try:
-            self.queue.delay(message.receipt, seconds)
-        except Exception as error:  # noqa: BLE001  # it comes again when its queue decides
-            reason = f"{reason}; the queue took no pause: {type(error).__name__}"
-        job_id, version = (change.job_id, change.version) if change else ("", 0)
-        return Notified(
-            message.message_id, NotifyOutcome.LATER, job_id, version, reason, retry_in=seconds
-        )
+
+def _not_taken(
+    message: QueuedChange,
+    outcome: NotifyOutcome,
+    change: ChangeNotice | None,
+    reason: str,
+    *,
+    retry_in: int = 0,
+) -> Notified:
+    job_id, version = (change.job_id, change.version) if change else ("", 0)
+    return Notified(message.message_id, outcome, job_id, version, reason, retry_in=retry_in)
