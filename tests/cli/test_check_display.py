@@ -87,6 +87,7 @@ def test_no_line_is_wider_but_a_command(width: int) -> None:
         "lora-drop config set region eu-central-1",
         "FAL_KEY=ID:SECRET lora-drop init dev --yes --region eu-central-1 [--key-file FILE]",
         "lora-drop train 'my photos/' --trigger 'ada li' --direct",
+        "lora-drop train few --trigger ada --direct",
         "lora-drop watch astronaut-b412aeca35",
         "https://fal.ai/dashboard/" + "x" * 60,
     ],

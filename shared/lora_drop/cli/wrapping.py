@@ -12,7 +12,7 @@ COMMAND = re.compile(
     r"(?:[A-Z][A-Z_]*=\S+ )*\b(?:lora-drop|aws|sam|pip|uv|export)(?: [a-z][\w-]*(?<![,.;:)]))?"
     r"(?: (?:--?[\w-]+(?: (?:'[^']*'|[^\s-]\S*))?|\[[^\]]*\]|'[^']*'|[A-Z]{2,}[A-Z_]*\b\S*"
     r"|[\w-]+-[0-9a-f]{10}\b|dev\b|prod\b|(?:set|unset|get) (?:stack|profile|region)(?: [a-z0-9-]+)?"
-    r"|set\b|login\b|install\b|[^\s(]*[/=]\S*|\S+\.zip\b)\S*)*"
+    r"|set\b|login\b|install\b|[^\s(]*[/=]\S*|\S+\.zip\b|[\w.-]+(?= --?\w))\S*)*"
 )
 KEPT = "\N{NO-BREAK SPACE}"
 
