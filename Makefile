@@ -99,7 +99,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-hea
 	--python-version 3.13
 
 pins: venv
-	@$(RUN) $(COMPILE) --universal --group dev --extra local --output-file requirements-dev.txt pyproject.toml
+	@$(RUN) $(COMPILE) --universal --group dev --extra local --extra ui --output-file requirements-dev.txt pyproject.toml
 	@for name in $(FUNCTIONS); do \
 	  $(RUN) $(COMPILE) --python-platform aarch64-manylinux_2_28 --constraint requirements-dev.txt \
 	    --group "$$name" \

@@ -60,7 +60,7 @@ def test_artifact_holds_only_its_function(artifacts: Path, name: str) -> None:
     assert functions - {"__pycache__"} == {name.lower()}
     for stranger in ("tests", "shared", "moto", "pytest", "typer", "rich", "platformdirs"):
         assert not (artifact / stranger).exists()
-    for stranger in ("cli", "client", "dev", "local", "simulator"):
+    for stranger in ("cli", "client", "dev", "local", "simulator", "ui"):
         assert not (artifact / "lora_drop" / stranger).exists()
     assert (artifact / "fal_client").exists() == (name in ("Submit", "Store", "Reconcile", "Jobs"))
     assert (artifact / "nacl").exists() == (name == "Webhook")

@@ -22,7 +22,7 @@ HOME = "LORA_DROP_HOME"
 PACKAGE = Path(__file__).parents[1]
 ROOT = PACKAGE.parents[1]  # the checkout, where there is one
 # What an artifact of a function never holds; the same list as in functions/Makefile.
-NOT_SHIPPED = ("__main__.py", "__pycache__", "cli", "client", "deployment", "dev", "local", "simulator")  # fmt: skip
+NOT_SHIPPED = ("__main__.py", "__pycache__", "cli", "client", "deployment", "dev", "local", "simulator", "ui")  # fmt: skip
 EXTRA_MODULES = ("aiohttp", "nacl", "trustme", "yaml")  # of the extra `local`, which brings uv too
 NEEDS_EXTRA = "This needs the extra “local”. Install it: pip install 'lora-drop[local]'"
 # The functions' Python, which the emulator runs them with; uv finds or fetches it.

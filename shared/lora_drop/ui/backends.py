@@ -1,0 +1,191 @@
+"""What the page asks of where trainings run: of a stack, or of fal with a key alone."""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from pathlib import Path
+from typing import Protocol
+
+from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import PublicProgress
+from lora_drop.jobs.status import Status
+
+type Progress = Callable[[int, int], None]
+"""(bytes sent, bytes in all)"""
+
+
+class Action(StrEnum):
+    """What a person can decide about a job."""
+
+    CANCEL = "cancel"
+    RETRY = "retry"
+    APPROVE = "approve"
+    FORGET = "forget"
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """What a person is asked before something is done: what it means, and the button's words."""
+
+    action: Action
+    title: str
+    sentences: tuple[str, ...]
+    button: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobRow:
+    """One line of the list of jobs; ``usd`` is what was paid or is reserved, else the estimate."""
+
+    id: str
+    dataset: str
+    status: Status
+    created_at: datetime | None
+    usd: float | None = None
+    percent: float | None = None
+    trigger_phrase: str | None = None
+    reference: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobPage:
+    """Some jobs, the newest first; ``next`` is the cursor of the page after them."""
+
+    rows: tuple[JobRow, ...]
+    next: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of the trainer's log."""
+
+    message: str
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class JobFile:
+    """A file of a job's result; ``size`` in bytes, ``sha256`` in hex."""
+
+    name: str
+    size: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
+class JobCard:
+    """Everything that the page shows of one job at one moment.
+
+    ``cost`` says in words what is paid, reserved or expected. ``waiting`` says what it waits for, ``silence`` why
+    nothing new is known. ``log`` has the last lines. ``actions`` are those that make sense now.
+    """
+
+    id: str
+    dataset: str
+    status: Status
+    history: tuple[tuple[Status, datetime], ...] = ()
+    progress: PublicProgress | None = None
+    queue_position: int | None = None
+    waiting: str | None = None
+    silence: str | None = None
+    log: tuple[LogLine, ...] = ()
+    cost: str = ""
+    trigger_phrase: str | None = None
+    preset: str | None = None
+    steps: int | None = None
+    images: int | None = None
+    problems: tuple[Problem, ...] = ()
+    files: tuple[JobFile, ...] = ()
+    location: str | None = None
+    has_report: bool = False
+    duplicate_of: str | None = None
+    retry_of: str | None = None
+    actions: tuple[Action, ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing changes any more by itself."""
+        return self.status.terminal
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The month's dollars; ``limit`` None is without one."""
+
+    month: str
+    used_usd: float
+    limit_usd: float | None
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Usage:
+    """How a LoRA is used: a program for fal, and one for diffusers."""
+
+    trigger_phrase: str | None
+    fal_application: str
+    base_model: str
+    fal: str
+    diffusers: str
+
+
+class Backend(Protocol):
+    """Where trainings run. Every method may take seconds, and raises LoraDropError with what to do."""
+
+    @property
+    def name(self) -> str:
+        """What it is, for the head of the page: “stack lora-drop, eu-central-1”, “fal.ai with a key alone”."""
+
+    @property
+    def application(self) -> str:
+        """Fal's name of the trainer of datasets that name none."""
+
+    @property
+    def is_stack(self) -> bool:
+        """Whether it is a stack, which has a budget and holds, retries and forgets jobs."""
+
+    def jobs(
+        self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
+    ) -> JobPage:
+        """Return jobs, the newest first; ``search`` is a part of the dataset's name, the id or the reference."""
+
+    def card(self, job_id: str) -> JobCard:
+        """Return what there is to see of a job; raises JobUnknownError.
+
+        A job whose dataset has just been uploaded, and that the stack has not seen yet, is RECEIVED.
+        """
+
+    def budget(self) -> Budget | None:
+        """Return the month's dollars; None where there is no budget."""
+
+    def train(
+        self,
+        archive: Path,
+        *,
+        name: str,
+        parameters: Mapping[str, object],
+        progress: Progress,
+    ) -> str:
+        """Send a checked dataset, pay once, and return the id of its job.
+
+        Called again with the same, it returns the same training and pays nothing.
+        """
+
+    def question(self, job_id: str, action: Action) -> Question:
+        """Return what a person has to know before it is done."""
+
+    def act(self, job_id: str, action: Action) -> str:
+        """Do it, and return the id of the job to look at next; the same, or the new one of a retry."""
+
+    def file(self, job_id: str, name: str) -> Path | str:
+        """Return a file of a job's result: where it lies here, or an address that needs no credentials."""
+
+    def report(self, job_id: str) -> bytes | None:
+        """Return ``report.html`` of a job's dataset; None where there is none (yet, or any more)."""
+
+    def usage(self, job_id: str) -> Usage | None:
+        """Return how a job's LoRA is used; None where it has none."""
+
+    def close(self) -> None:
+        """Close its connections."""
