@@ -1,0 +1,313 @@
+"""The datasets that are not sent yet: drop, look, decide, send."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from typing import Any
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lora_drop.datasets.reports import anchors_of, by_importance, group_item, groups_of
+from lora_drop.datasets.reports.markup import Html, Anchors
+from lora_drop.ui.backends import Budget
+from lora_drop.ui.drafts import Draft
+from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
+from lora_drop.ui.sheet import (
+    ALL,
+    Filter,
+    SheetPhoto,
+    card_of,
+    changes_of,
+    filters_of,
+    photos_of,
+    shown,
+)
+from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
+from lora_drop.ui.uploads import receive
+
+LOOKS = 0.3  # seconds between two looks at a draft
+MOST_BYTES = 4 * 1024**3  # of a draft: what a dataset may have, and clips and documents beside the photos
+CACHED = {"Cache-Control": "private, max-age=3600"}
+
+
+@dataclass(frozen=True, slots=True)
+class DraftView:
+    """What the templates show of a draft."""
+
+    draft: Draft
+    photos: list[SheetPhoto]
+    kind: str
+    budget: Budget | None
+
+    @property
+    def editable(self) -> bool:
+        """Whether a person can still change it."""
+        return self.draft.order is None or (
+            not self.draft.order.running and self.draft.order.job_id is None
+        )
+
+    @property
+    def filters(self) -> list[Filter]:
+        """Return what can be shown."""
+        return filters_of(self.photos)
+
+    @property
+    def shown(self) -> list[SheetPhoto]:
+        """Return the photos that are shown."""
+        return shown(self.photos, self.kind)
+
+    @property
+    def left_out(self) -> int:
+        """How many photos a person has left out."""
+        return len(self.draft.rejected)
+
+    def card(self, photo: SheetPhoto) -> Html:
+        """Return a photo's card."""
+        return card_of(photo, editable=self.editable, kind=self.kind)
+
+    def groups(self, which: str) -> list[Html]:
+        """Return the errors, the warnings or the changes in groups, each with a link to its photos."""
+        report = self.draft.report
+        if report is None:
+            return []
+        if which == "changes":
+            own = (change for photo in report.photos for change in photo.changes)
+            cases: Any = dict.fromkeys((*changes_of(self.draft), *report.changes, *own))
+            return [group_item(group, self._anchors, shown=0) for group in groups_of(cases)]
+        cases = report.errors if which == "errors" else report.warnings
+        return [group_item(group, self._anchors) for group in by_importance(groups_of(cases))]
+
+    @property
+    def _anchors(self) -> Anchors:
+        there = {photo.file.name: photo.place for photo in self.shown}
+        known = anchors_of(self.draft.report.photos if self.draft.report else ())
+        return {name: there[name] for name in known if name in there}
+
+
+async def create(request: Request) -> Response:
+    """Begin a dataset, whose files come next."""
+    form = await form_of(request)
+    draft = await in_thread(page_of(request).drafts.create, form.get("name", ""))
+    return JSONResponse({"id": draft.id, "address": f"/drafts/{draft.id}"}, 201)
+
+
+async def put_file(request: Request) -> Response:
+    """Take one file of a dataset in, under the name that it has in its folder."""
+    drafts, draft_id = page_of(request).drafts, request.path_params["draft_id"]
+    draft = await in_thread(drafts.get, draft_id)
+    left = MOST_BYTES - sum(file.size for file in draft.files)
+    target = await in_thread(drafts.incoming, draft_id)
+    await receive(request, target, left)
+    file = await in_thread(drafts.add, draft_id, request.query_params.get("name", ""), target)
+    return JSONResponse({"number": file.number, "name": file.name, "size": file.size}, 201)
+
+
+async def files(request: Request) -> Response:
+    """Return the files that are there, so that an upload that broke off goes on."""
+    draft = await in_thread(page_of(request).drafts.get, request.path_params["draft_id"])
+    there = [{"name": file.name, "size": file.size} for file in draft.files]
+    return JSONResponse({"complete": draft.complete, "files": there})
+
+
+async def finish(request: Request) -> Response:
+    """All files are there: check them."""
+    draft = await in_thread(page_of(request).drafts.finish, request.path_params["draft_id"])
+    return JSONResponse({"address": f"/drafts/{draft.id}"})
+
+
+async def show(request: Request) -> Response:
+    """Show the contact sheet, what it costs, and what can be done."""
+    page = page_of(request)
+    view = await _view(request, page)
+    order = view.draft.order
+    if order and order.job_id and not request.query_params.get("look"):
+        return RedirectResponse(f"/jobs/{order.job_id}", 303)
+    return page.answer("draft.html", view=view, **_training(page, view), seen=_signature(view.draft))
+
+
+async def events(request: Request) -> Response:
+    """Say what changes about a draft, for as long as the browser listens."""
+    return EventSourceResponse(_changes(request, page_of(request)), ping=15)
+
+
+async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEvent]:
+    """Yield the parts of the page that have changed: the strip, and each card by itself."""
+    seen, draft_id = request.query_params.get("seen", ""), request.path_params["draft_id"]
+    cards: dict[str, str] | None = None
+    while True:
+        draft = await in_thread(page.drafts.get, draft_id)
+        if (signature := _signature(draft)) != seen or cards is None:
+            view = await _view_of(request, page, draft)
+            now = await in_thread(_cards, view)
+            if signature != seen:
+                # What a browser shows that has come back is not known: it gets the whole sheet.
+                whole = cards is None or list(cards) != list(now)
+                new = [Html(text) for place, text in now.items() if not whole and (cards or {})[place] != text]
+                parts = {"whole": whole, "cards": new, "seen": signature}
+                data = page.render("draft_changes.html", view=view, **parts, **_training(page, view))
+                yield ServerSentEvent(data, event="change")
+            cards, seen = now, signature
+        if draft.order and draft.order.job_id:
+            yield ServerSentEvent(draft.order.job_id, event="sent")
+            return
+        await asyncio.sleep(LOOKS)
+
+
+def _cards(view: DraftView) -> dict[str, str]:
+    return {photo.place: out_of_band(view.card(photo)) for photo in view.shown}
+
+
+def out_of_band(card: Html) -> str:
+    """Return a card that takes the place of the one with its id (htmx, “hx-swap-oob”)."""
+    return card.text.replace("<li ", '<li hx-swap-oob="true" ', 1)
+
+
+async def decide(request: Request) -> Response:
+    """Leave a photo out, or keep it after all."""
+    page, number = page_of(request), request.path_params["number"]
+    act = page.drafts.reject if request.url.path.endswith("/reject") else page.drafts.keep
+    draft = await in_thread(act, request.path_params["draft_id"], number)
+    return await _changed(request, page, draft, number)
+
+
+async def write_caption(request: Request) -> Response:
+    """Give a photo the caption that a person wrote."""
+    page, number = page_of(request), request.path_params["number"]
+    text = (await form_of(request)).get("caption", "")
+    call = page.drafts.write_caption
+    draft = await in_thread(call, request.path_params["draft_id"], number, text.replace("\r\n", "\n"))
+    return see(request, f"/drafts/{draft.id}/photos/{number}?saved=1")
+
+
+async def _changed(request: Request, page: Page, draft: Draft, number: int) -> Response:
+    kind = request.query_params.get("show", ALL)
+    back = request.query_params.get("back")
+    if back == "photo":
+        return see(request, f"/drafts/{draft.id}/photos/{number}")
+    if not asked_by_script(request):
+        show_ = "" if kind == ALL else f"?show={kind}"
+        return RedirectResponse(f"/drafts/{draft.id}{show_}#photo-{number}", 303)
+    view = await _view_of(request, page, draft)
+    photo = next((each for each in view.photos if each.file.number == number), None)
+    card = view.card(photo).text if photo else ""
+    strip = page.render("draft_changes.html", view=view, whole=False, cards=[], **_training(page, view), seen="")
+    return HTMLResponse(card + strip)
+
+
+async def photo(request: Request) -> Response:
+    """Show one photo large, with its caption, and the one that it looks like beside it."""
+    page, number = page_of(request), request.path_params["number"]
+    view = await _view(request, page)
+    at = next((n for n, each in enumerate(view.photos) if each.file.number == number), None)
+    if at is None:
+        return page.answer("message.html", 404, title="No such photo", text="It is not in this dataset.")
+    it = view.photos[at]
+    names = {each.file.name: each for each in view.photos}
+    caption = await in_thread(page.drafts.caption, view.draft.id, number)
+    return page.answer(
+        "photo.html",
+        view=view,
+        photo=it,
+        like=names.get(it.report.similar_to or ""),
+        before=view.photos[at - 1] if at else None,
+        after=view.photos[at + 1] if at + 1 < len(view.photos) else None,
+        caption=caption,
+        saved="saved" in request.query_params,
+        at=at + 1,
+    )
+
+
+async def thumbnail(request: Request) -> Response:
+    """Return a photo's small preview."""
+    return await _jpeg(request, page_of(request).drafts.thumbnail)
+
+
+async def picture(request: Request) -> Response:
+    """Return a photo as large as a screen."""
+    return await _jpeg(request, page_of(request).drafts.picture)
+
+
+async def _jpeg(request: Request, make: Any) -> Response:
+    data = await in_thread(make, request.path_params["draft_id"], request.path_params["number"])
+    return Response(data, media_type="image/jpeg", headers=CACHED)
+
+
+async def set_parameters(request: Request) -> Response:
+    """Set the training's inputs."""
+    page = page_of(request)
+    draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
+    given = parameters_in(await form_of(request), draft.parameters)
+    await in_thread(page.drafts.set_parameters, draft.id, given)
+    return see(request, f"/drafts/{draft.id}")
+
+
+async def train(request: Request) -> Response:
+    """Send the dataset, once, at the price that was shown."""
+    page, form = page_of(request), await form_of(request)
+    draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
+
+    def send(archive: Any, progress: Any) -> str:
+        parameters = draft.parameters
+        return page.backend.train(archive, name=draft.name, parameters=parameters, progress=progress)
+
+    revision = form.get("revision", "")
+    shown_revision = int(revision) if revision.isdecimal() else -1
+    await in_thread(page.drafts.order, draft.id, shown_revision, send)
+    return see(request, f"/drafts/{draft.id}")
+
+
+async def discard(request: Request) -> Response:
+    """Delete a dataset from this machine that was not sent."""
+    page, draft_id = page_of(request), request.path_params["draft_id"]
+    if request.method == "GET":
+        draft = await in_thread(page.drafts.get, draft_id)
+        return page.answer("discard.html", draft=draft)
+    await in_thread(page.drafts.discard, draft_id)
+    return see(request, "/")
+
+
+async def _view(request: Request, page: Page) -> DraftView:
+    draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
+    return await _view_of(request, page, draft)
+
+
+async def _view_of(request: Request, page: Page, draft: Draft) -> DraftView:
+    kind = request.query_params.get("show", ALL)
+    return DraftView(draft, await in_thread(photos_of, draft), kind, await page.budget())
+
+
+def _training(page: Page, view: DraftView) -> dict[str, Any]:
+    application = page.backend.application
+    return {"presets": presets_of(view.draft, application), "inputs": inputs_of(view.draft, application)}
+
+
+def _signature(draft: Draft) -> str:
+    """Return what differs when a person would see something else."""
+    order = draft.order
+    sent = order and (order.running, order.sent, order.total, order.job_id, order.problem)
+    checking = draft.checking and (draft.checking.done, draft.checking.total)
+    what = (draft.revision, draft.report_revision, draft.complete, len(draft.files), draft.problem, checking, sent)
+    return json.dumps(what, separators=(",", ":"))
+
+
+ROUTES = [
+    Route("/drafts", create, methods=["POST"]),
+    Route("/drafts/{draft_id}", show),
+    Route("/drafts/{draft_id}/events", events),
+    Route("/drafts/{draft_id}/files", files),
+    Route("/drafts/{draft_id}/files", put_file, methods=["PUT"]),
+    Route("/drafts/{draft_id}/finish", finish, methods=["POST"]),
+    Route("/drafts/{draft_id}/parameters", set_parameters, methods=["POST"]),
+    Route("/drafts/{draft_id}/train", train, methods=["POST"]),
+    Route("/drafts/{draft_id}/discard", discard, methods=["GET", "POST"]),
+    Route("/drafts/{draft_id}/photos/{number:int}", photo),
+    Route("/drafts/{draft_id}/photos/{number:int}/thumbnail", thumbnail),
+    Route("/drafts/{draft_id}/photos/{number:int}/picture", picture),
+    Route("/drafts/{draft_id}/photos/{number:int}/caption", write_caption, methods=["POST"]),
+    Route("/drafts/{draft_id}/photos/{number:int}/reject", decide, methods=["POST"]),
+    Route("/drafts/{draft_id}/photos/{number:int}/keep", decide, methods=["POST"]),
+]

@@ -1,0 +1,149 @@
+"""Jobs: the list, a job's live card, what can be decided about it, and its files."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from urllib.parse import urlencode
+
+from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.requests import Request
+from starlette.responses import FileResponse, RedirectResponse, Response
+from starlette.routing import Route
+
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.jobs.status import Status
+from lora_drop.ui.backends import Action, JobCard, JobPage
+from lora_drop.ui.page import Page, in_thread, page_of, see
+from lora_drop.ui.security import REPORT_POLICY
+
+LOOKS = 1.0  # seconds between two looks at a job
+MOST_PAUSE = 15.0  # seconds, after failures in a row
+
+
+async def home(request: Request) -> Response:
+    """Show where to drop, what is not sent yet, and the jobs."""
+    page = page_of(request)
+    drafts = [each for each in await in_thread(page.drafts.all) if not (each.order and each.order.job_id)]
+    query = {name: request.query_params.get(name, "") for name in ("status", "search", "cursor")}
+    found, problem = await _jobs(page, query)
+    kept = {name: value for name, value in query.items() if value and name != "cursor"}
+    return page.answer(
+        "home.html",
+        drafts=drafts,
+        jobs=found,
+        problem=problem,
+        query=query,
+        more=urlencode({**kept, "cursor": found.next}) if found.next else "",
+        address="/" + (f"?{urlencode({k: v for k, v in query.items() if v})}" if any(query.values()) else ""),
+        statuses=list(Status),
+        budget=await page.budget(),
+    )
+
+
+async def _jobs(page: Page, query: dict[str, str]) -> tuple[JobPage, str | None]:
+    """Return the jobs that are asked for, and why they cannot be had."""
+    status = Status(query["status"]) if query["status"] in Status else None
+    try:
+        found = await in_thread(
+            page.backend.jobs,
+            status=status,
+            search=query["search"] or None,
+            cursor=query["cursor"] or None,
+        )
+    except LoraDropError as error:
+        return JobPage(()), str(error)
+    return found, None
+
+
+async def show(request: Request) -> Response:
+    """Show one job."""
+    page, job_id = page_of(request), request.path_params["job_id"]
+    card = await in_thread(page.backend.card, job_id)
+    usage = await in_thread(page.backend.usage, job_id) if card.status is Status.SUCCEEDED else None
+    return page.answer("job.html", card=card, usage=usage, budget=await page.budget())
+
+
+async def events(request: Request) -> Response:
+    """Say what changes about a job, for as long as the browser listens and it goes on."""
+    return EventSourceResponse(_changes(page_of(request), request.path_params["job_id"]), ping=15)
+
+
+async def _changes(page: Page, job_id: str) -> AsyncIterator[ServerSentEvent]:
+    last: JobCard | None = None
+    failures = 0
+    while True:
+        try:
+            card = await in_thread(page.backend.card, job_id)
+            failures = 0
+        except LoraDropError as error:
+            failures += 1
+            said = page.render("silence.html", silence=str(error))
+            yield ServerSentEvent(said, event="change")
+            card = last
+        if card is not None and (card != last or failures):
+            if card.ended and last is not None and not last.ended:
+                yield ServerSentEvent(card.id, event="ended")  # the page shows its files now
+                return
+            if not failures:
+                yield ServerSentEvent(page.render("job_card.html", card=card, oob=True), event="change")
+        if card is not None and card.ended:
+            yield ServerSentEvent(card.id, event="over")
+            return
+        last = card
+        await asyncio.sleep(min(MOST_PAUSE, LOOKS * 2**failures))
+
+
+async def question(request: Request) -> Response:
+    """Ask whether it is meant, with what it means."""
+    page, job_id = page_of(request), request.path_params["job_id"]
+    asked = await in_thread(page.backend.question, job_id, _action(request))
+    return page.answer("question.html", question=asked, job_id=job_id)
+
+
+async def act(request: Request) -> Response:
+    """Do what was asked about, once, and show what has come of it."""
+    page, job_id = page_of(request), request.path_params["job_id"]
+    action = _action(request)
+    after = await in_thread(page.backend.act, job_id, action)
+    page.forget_budget()
+    return see(request, "/" if action is Action.FORGET else f"/jobs/{after}")
+
+
+def _action(request: Request) -> Action:
+    return Action(request.url.path.rpartition("/")[2])
+
+
+async def file(request: Request) -> Response:
+    """Give a file of a job's result: from this machine, or by an address of the stack's bucket."""
+    page, name = page_of(request), request.path_params["name"]
+    found = await in_thread(page.backend.file, request.path_params["job_id"], name)
+    if isinstance(found, str):
+        return RedirectResponse(found, 302)
+    return FileResponse(found, filename=name, media_type="application/octet-stream")
+
+
+async def report(request: Request) -> Response:
+    """Show the report of a job's dataset, which can do nothing but be seen."""
+    page = page_of(request)
+    content = await in_thread(page.backend.report, request.path_params["job_id"])
+    if content is None:
+        text = "It has one once its dataset is checked, until it expires."
+        return page.answer("message.html", 404, title="There is no report", text=text)
+    headers = {"Content-Security-Policy": REPORT_POLICY}
+    return Response(content, media_type="text/html; charset=utf-8", headers=headers)
+
+
+ROUTES = [
+    Route("/", home),
+    Route("/jobs/{job_id}", show),
+    Route("/jobs/{job_id}/events", events),
+    Route("/jobs/{job_id}/report", report),
+    Route("/jobs/{job_id}/files/{name}", file),
+    *(
+        route
+        for action in Action
+        for route in (
+            Route(f"/jobs/{{job_id}}/{action}", question),
+            Route(f"/jobs/{{job_id}}/{action}", act, methods=["POST"]),
+        )
+    ),
+]

@@ -1,0 +1,114 @@
+"""The page's one object: what all routes share, and how a template becomes an answer."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from anyio import to_thread
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+from starlette.requests import Request
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from lora_drop.datasets.reports.markup import Html, counted, dollars, size_of, visible
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.ui.backends import Backend, Budget
+from lora_drop.ui.words import clock, duration, meaning_of, state_of
+
+if TYPE_CHECKING:
+    from lora_drop.ui.drafts import Drafts
+
+BUDGET_KEPT = 10.0  # seconds
+
+
+async def in_thread[Result](call: Callable[..., Result], *args: Any, **more: Any) -> Result:
+    """Return what a call returns that waits for a disk or a network."""
+    return await to_thread.run_sync(partial(call, *args, **more))
+
+
+def templates() -> Environment:
+    """Return the templates: every text is escaped, and what would mislead its reader is spelled out."""
+    made = Environment(
+        loader=PackageLoader("lora_drop.ui"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        finalize=_shown,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    made.filters.update(
+        dollars=dollars,
+        size=size_of,
+        counted=counted,
+        clock=clock,
+        duration=duration,
+        state=state_of,
+        meaning=meaning_of,
+    )
+    return made
+
+
+def _shown(value: object) -> object:
+    if isinstance(value, Html):
+        return Markup(value.text)  # noqa: S704  # it is escaped where it is made
+    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+
+
+@dataclass(slots=True)
+class Page:
+    """Where trainings run, the datasets that are not sent yet, and the templates."""
+
+    backend: Backend
+    drafts: "Drafts"
+    templates: Environment
+    _budget: Budget | None = None
+    _budget_until: float = 0.0
+
+    def render(self, name: str, **values: Any) -> str:
+        """Return a template with these values."""
+        return self.templates.get_template(name).render(backend=self.backend, **values)
+
+    def answer(self, name: str, status: int = 200, **values: Any) -> Response:
+        """Return a whole page."""
+        return HTMLResponse(self.render(name, **values), status)
+
+    async def budget(self) -> Budget | None:
+        """Return the month's dollars; None where there are none, or they are not known at the moment."""
+        if time.monotonic() < self._budget_until:
+            return self._budget
+        try:
+            self._budget = await in_thread(self.backend.budget)
+        except LoraDropError:
+            self._budget = None  # what else needs the stack says why
+        self._budget_until = time.monotonic() + BUDGET_KEPT
+        return self._budget
+
+    def forget_budget(self) -> None:
+        """Ask for the month's dollars when they are needed next: something was done that costs."""
+        self._budget_until = 0.0
+
+
+def page_of(request: Request) -> Page:
+    """Return the page of a request."""
+    page: Page = request.app.state.page
+    return page
+
+
+def asked_by_script(request: Request) -> bool:
+    """Return whether htmx asks, which takes a part of the page, and not the browser itself."""
+    return "hx-request" in request.headers
+
+
+def see(request: Request, address: str) -> Response:
+    """Return the way to another state of the page, after something was done."""
+    if asked_by_script(request):
+        return Response(headers={"HX-Redirect": address})
+    return RedirectResponse(address, 303)
+
+
+async def form_of(request: Request) -> Mapping[str, str]:
+    """Return the fields of a form; of a field that comes twice the last."""
+    form = await request.form(max_files=0, max_fields=100)
+    return {name: str(value) for name, value in form.items()}
