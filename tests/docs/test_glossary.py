@@ -22,7 +22,7 @@ STANDARD = frozenset(
     openapi output over overlay owner page parameter parity part patience permanent photo picture place plan
     platform png portrait post prefix prepare price process proof public publish query queue range rate raw
     read refuse reject remainder resolve result round route row rule run s s3 safetensor sam sample save
-    schema screen secret section select send sent serve server service setting share sign simulator single
+    schema screen secret section select send sent serve server service setting share sheet sign simulator single
     skill source sqs stack stale start step storage store stream structure style summary table tag tail
     target terminal text tiff time timeout too tool total train transfer transient transition transport
     trigger turbo unacceptable unanswered unavailable unknown unreachable unreadable unsatisfiable until

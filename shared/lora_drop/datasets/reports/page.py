@@ -19,14 +19,8 @@ from lora_drop.datasets.reports.markup import (
     size_of,
     tag,
 )
-from lora_drop.datasets.reports.sections import (
-    anchors_of,
-    by_importance,
-    contact_sheet,
-    group_item,
-    groups_of,
-    is_photo,
-)
+from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
+from lora_drop.datasets.reports.sheet import anchors_of, contact_sheet, is_photo
 from lora_drop.datasets.reports.style import STYLE
 from lora_drop.fal.trainers.parameters import ParameterSource
 

@@ -1,5 +1,7 @@
 """The style sheet of ``report.html``: light and dark, 320 pixels to a desk's width, and paper.
 
+Its colours and the rules of its contact sheet also serve a page that has general rules of its own.
+
 Every pair of colours that text is written in has a contrast of 4.5 or more (WCAG 2.2, 1.4.3).
 """
 
@@ -25,7 +27,12 @@ def _declared(colours: dict[str, str]) -> str:
     return "".join(f"--{name}:{value};" for name, value in colours.items())
 
 
-RULES = """
+COLOURS = (
+    f":root{{color-scheme:light dark;{_declared(LIGHT)}}}\n"
+    f"@media screen and (prefers-color-scheme:dark){{:root{{{_declared(DARK)}}}}}\n"
+)
+
+GENERAL = """\
 *,::before,::after{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%;text-size-adjust:100%}
 body{margin:0 auto;max-width:76rem;padding:clamp(1rem,4vw,2.5rem);background:var(--paper);color:var(--ink);
@@ -42,7 +49,13 @@ section{margin-top:2.5rem}
 h2+*{margin-top:.75rem}
 .note{color:var(--faint);max-width:44rem;margin-top:.125rem}
 .note+*{margin-top:.75rem}
+"""
+
+UNSEEN = """\
 .unseen{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+"""
+
+GROUPS = """\
 
 .verdict{display:flex;gap:clamp(.875rem,3vw,1.5rem);padding:clamp(1.125rem,4vw,2rem);border-radius:1rem}
 .verdict h1+p{font-weight:600}
@@ -69,8 +82,14 @@ border-radius:.5rem}
 .errors .group:only-child h3::before{content:none}
 .warnings{--edge:var(--warn-edge)}
 .changes{--edge:var(--mend-edge)}
+"""
+
+COUNT = """\
 .count{display:inline-block;padding:0 .5rem;border-radius:1rem;background:var(--calm);color:var(--calm-ink);
 font-size:.8125rem;font-weight:600;letter-spacing:0;white-space:nowrap;vertical-align:.0625em}
+"""
+
+CASES = """\
 .cases li{padding-left:.875rem;text-indent:-.875rem}
 .cases li::before{content:"";display:inline-block;width:.3125rem;height:.3125rem;margin-right:.5625rem;
 border-radius:50%;background:var(--faint);vertical-align:.15em}
@@ -79,6 +98,9 @@ summary{display:inline-block;padding:.25rem 0;color:var(--link);cursor:pointer;t
 text-underline-offset:.15em}
 .group .name{font-weight:600}
 
+"""
+
+PHOTOS = """\
 .filter{display:flex;flex-wrap:wrap;gap:.5rem;margin:.75rem 0 0;padding:0;border:0;min-width:0}
 .filter input{position:absolute;opacity:0;pointer-events:none}
 .filter label{padding:.375rem .875rem;border:1px solid var(--line);border-radius:2rem;background:var(--card);
@@ -113,7 +135,9 @@ font-weight:600}
 .remarks .error{background:var(--bad);color:var(--bad-ink)}
 .remarks .warning{background:var(--warn);color:var(--warn-ink)}
 .remarks .change{color:var(--faint)}
-SHOWING
+"""
+
+TABLES = """\
 table{width:100%;max-width:50rem;border-collapse:collapse;font-size:.9375rem}
 th,td{padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:baseline;
 font-weight:400}
@@ -144,8 +168,16 @@ SHOWING = "".join(
     for kind in ("kept", "mended", "dropped", "refused", "advised")
 )
 
-STYLE = (
-    f":root{{color-scheme:light dark;{_declared(LIGHT)}}}\n"
-    f"@media screen and (prefers-color-scheme:dark){{:root{{{_declared(DARK)}}}}}"
-    + RULES.replace("SHOWING\n", SHOWING)
-)
+# What the general rules above mean for the sheet. Each loses against a rule of the sheet, and wins against
+# a rule for bare elements in a style sheet that comes before.
+BARE = """\
+.photos,.photo{margin:0;padding:0;list-style:none}
+.photo{color:var(--ink);overflow-wrap:anywhere}
+:where(.photo) p,:where(.photo) ul,:where(.photo) ul li{margin:0;padding:0;color:inherit;list-style:none}
+.filter label{color:var(--ink)}
+.filter [type=radio]~label{margin:0}
+.facts{color:var(--faint);font-size:.8125rem}
+"""
+
+SHEET_STYLE = BARE + UNSEEN + COUNT + PHOTOS + SHOWING
+STYLE = COLOURS + GENERAL + UNSEEN + GROUPS + COUNT + CASES + PHOTOS + SHOWING + TABLES
