@@ -11,7 +11,7 @@ from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
 from lora_drop.client.errors import JobUnknownError
-from lora_drop.datasets.reports import SHEET_STYLE
+from lora_drop.datasets.reports import COLOURS, SHEET_STYLE
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui import draft_routes, job_routes
 from lora_drop.ui.backends import Backend
@@ -46,7 +46,7 @@ def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
 
 async def _sheet_style(_: Request) -> Response:
     """Return the style sheet of the contact sheet, which report.html has as well."""
-    return Response(SHEET_STYLE, media_type="text/css")
+    return Response(COLOURS + SHEET_STYLE, media_type="text/css")
 
 
 async def _refused(request: Request, error: Exception) -> Response:

@@ -11,8 +11,9 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from lora_drop.datasets.reports import anchors_of, by_importance, group_item, groups_of
-from lora_drop.datasets.reports.markup import Html, Anchors
+from lora_drop.datasets.reports.markup import Anchors, Html
+from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
+from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
@@ -83,9 +84,11 @@ class DraftView:
 
     @property
     def _anchors(self) -> Anchors:
-        there = {photo.file.name: photo.place for photo in self.shown}
-        known = anchors_of(self.draft.report.photos if self.draft.report else ())
-        return {name: there[name] for name in known if name in there}
+        return {
+            name: photo.place
+            for photo in self.shown
+            for name in (photo.file.name, shortened(photo.file.name, MAX_NAME))
+        }
 
 
 async def create(request: Request) -> Response:

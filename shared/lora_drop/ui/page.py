@@ -46,6 +46,7 @@ def templates() -> Environment:
         duration=duration,
         state=state_of,
         meaning=meaning_of,
+        as_it_is=as_it_is,
     )
     return made
 
@@ -53,7 +54,14 @@ def templates() -> Environment:
 def _shown(value: object) -> object:
     if isinstance(value, Html):
         return Markup(value.text)  # noqa: S704  # it is escaped where it is made
-    return visible(value) if isinstance(value, str) and not hasattr(value, "__html__") else value
+    if not isinstance(value, str) or isinstance(value, Markup):
+        return value
+    return "\n".join(map(visible, value.split("\n")))
+
+
+def as_it_is(text: str) -> Markup:
+    """Return text in which nothing is spelled out, for a field whose content comes back."""
+    return Markup.escape(text)
 
 
 @dataclass(slots=True)

@@ -9,8 +9,9 @@ from lora_drop.datasets.edits import CAPTION_EDITED, IMAGE_REJECTED
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
-from lora_drop.datasets.reports import is_photo, photo_card
+from lora_drop.datasets.reports import photo_card, picture_at
 from lora_drop.datasets.reports.markup import OUTCOME_WORDS, Html, joined, tag
+from lora_drop.datasets.reports.sheet import ADVISED, is_photo
 from lora_drop.datasets.selection import suffix_of
 from lora_drop.jobs.problems import MAX_NAME, shortened
 
@@ -18,7 +19,7 @@ if TYPE_CHECKING:
     from lora_drop.ui.drafts import Draft, DraftFile
 
 REJECTED_BY_YOU = "rejected"
-ADVISED, EDITED = "advised", "edited"
+EDITED = "edited"
 ALL = "all"
 LEFT_OUT = ReportedChange(code=IMAGE_REJECTED, member="", message="You left it out.")
 
@@ -134,14 +135,8 @@ def card_of(photo: SheetPhoto, *, editable: bool, kind: str = ALL) -> Html:
     )
 
 
-def _preview(photo: SheetPhoto, _: ImageReport) -> Html:
-    image = tag(
-        "img",
-        src=f"{photo.address}/thumbnail?v={photo.file.size}",
-        alt=f"Preview of {shortened(photo.file.name, MAX_NAME)}",
-        loading="lazy",
-        decoding="async",
-    )
+def _preview(photo: SheetPhoto, report: ImageReport) -> Html:
+    image = picture_at(f"{photo.address}/thumbnail?v={photo.file.size}", report)
     return tag("a", image, href=photo.address, tabindex="-1", aria_hidden="true")
 
 

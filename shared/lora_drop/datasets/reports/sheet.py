@@ -103,14 +103,18 @@ def photo_card(
     *,
     picture: Picture = embedded_picture,
     controls: Controls | None = None,
+    badge: tuple[str, str] | None = None,
 ) -> Html:
-    """Return one photo as an item of the sheet's list; ``place`` is its id on the page."""
+    """Return one photo as an item of the sheet's list; ``place`` is its id on the page.
+
+    ``badge`` are words and their class in place of those of what becomes of it.
+    """
     kinds = [photo.fate.value, *([ADVISED] if photo.warnings else [])]
-    badge = tag("span", OUTCOME_WORDS[photo.fate], class_=f"badge {photo.fate.value}")
+    words, kind = badge or (OUTCOME_WORDS[photo.fate], photo.fate.value)
     remarks = list(_remarks(photo))
     return tag(
         "li",
-        tag("div", picture(photo), badge, class_="frame"),
+        tag("div", picture(photo), tag("span", words, class_=f"badge {kind}"), class_="frame"),
         tag("p", named(photo.member), class_="title"),
         tag("p", _facts(photo), class_="facts"),
         tag("p", tag("q", shortened(photo.caption_text, MAX_CAPTION)), class_="caption")

@@ -210,6 +210,11 @@
   addEventListener("click", (event) => {
     const choose = event.target.closest("[data-choose]");
     if (choose) find(choose.dataset.choose).click();
+    const copy = event.target.closest("[data-copy]");
+    if (copy) {
+      const text = copy.parentElement.querySelector("pre").textContent;
+      navigator.clipboard.writeText(text).then(() => (copy.textContent = "Copied"));
+    }
   });
 
   // ---- the contact sheet's keys, while a button of a photo has the focus ----
