@@ -25,6 +25,7 @@ SHOWN = {"error": 10, "warning": 3}  # names of those in one line
 TIMES = "\N{MULTIPLICATION SIGN}"
 CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
     "caption_collected": "caption taken from a list",
+    "caption_edited": "caption written by you",
     "caption_encoding": "caption in UTF-8",
     "caption_renamed": "caption renamed",
     "caption_left_out": "text of no photo left out",
@@ -35,6 +36,7 @@ CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
     "image_flattened": "transparency filled",
     "image_mask_unused": "mask left out",
     "image_regularization_unused": "regularization photo left out",
+    "image_rejected": "left out by you",
     "image_srgb": "colours in sRGB",
     "image_turned": "turned upright",
 }

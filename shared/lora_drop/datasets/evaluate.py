@@ -6,16 +6,20 @@ from lora_drop.datasets.archives import Member, Structure
 from lora_drop.datasets.captions import caption_warnings
 from lora_drop.datasets.clean_copy import Layout
 from lora_drop.datasets.dataset import count_problem, count_warning
+from lora_drop.datasets.edits import Edits
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
-from lora_drop.datasets.selection import InspectionResult
+from lora_drop.datasets.selection import EDITS_JSON, InspectionResult
 from lora_drop.datasets.trigger_phrase import phrase_warnings
 from lora_drop.fal.trainers.demands import mask_warnings, stem, unmet_demands
 from lora_drop.fal.trainers.fields import Value
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE, Trainer
-from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
+ON_THE_PAGE = ", on the page of lora-drop ui"
+# What says nothing about a photo's own bytes.
+BESIDES = frozenset({"dataset_flattened", "caption_edited"})
 # An error with the key as its code says the same as the warning, and better.
 SAID_TWICE = {"caption_missing": "dataset_no_captions"}
 type ChangeText = tuple[str, str, str]
@@ -136,7 +140,7 @@ def _outcome(
     if name in inspection.refused:
         return ImageOutcome.REFUSED
     if name in layout.names:
-        touched = any(change.code != "dataset_flattened" for change in changes)
+        touched = any(change.code not in BESIDES for change in changes)
         return ImageOutcome.MENDED if touched else ImageOutcome.KEPT
     if name in inspection.left_out or name in inspection.photos:
         return ImageOutcome.DROPPED
@@ -147,12 +151,17 @@ def changes_made(
     inspection: InspectionResult,
     layout: Layout,
     *,
+    edits: Edits | None = None,
     keep_metadata: bool,
 ) -> tuple[ReportedChange, ...]:
-    """Return everything that differs in the clean copy; nothing where there is no clean copy."""
+    """Return everything that differs in the clean copy; nothing where there is no clean copy.
+
+    ``edits`` were made before the dataset was packed.
+    """
     if not layout.plan:
         return ()
     made = [
+        *(_edits_changes(inspection, layout, edits) if edits else ()),
         *_photos_changes(layout),
         *_captions_changes(inspection, layout),
         *_left_out_changes(inspection, layout),
@@ -166,6 +175,31 @@ def changes_made(
         ReportedChange(code=code, member=member, message=f"{member} {what}".strip())
         for code, member, what in made
     )
+
+
+def _edits_changes(
+    inspection: InspectionResult, layout: Layout, edits: Edits
+) -> Iterator[ChangeText]:
+    """Yield what can be true of the edits: a photo that was left out is not there, an edited one is used."""
+    file = inspection.selection.edits
+    # A ZIP that was unpacked may have been packed again in a folder.
+    folder = file.name.removesuffix(EDITS_JSON) if file else ""
+
+    def as_edited(member: Member) -> str:
+        return shortened(member.name.removeprefix(folder), MAX_NAME)
+
+    there = set(map(as_edited, inspection.structure.members))
+    for name in edits.rejected:
+        if name not in there:
+            yield "image_rejected", name, f"was left out by you{ON_THE_PAGE}."
+    written = set(edits.captions)
+    for photo in layout.photos:
+        if as_edited(photo.member) in written:
+            name = photo.member.name
+            text = "a caption that you wrote or changed"
+            if name not in layout.texts:
+                text = "no caption any more: you emptied it"
+            yield "caption_edited", name, f"has {text}{ON_THE_PAGE}."
 
 
 def _photos_changes(layout: Layout) -> Iterator[ChangeText]:

@@ -326,6 +326,7 @@ IMAGE: Mapping[str, Meaning] = {
     ),
     "image_shrunk": changes("A photo with more pixels than trainers use was made smaller."),
     "image_turned": changes("A photo that lay on its side or was mirrored was turned upright."),
+    "image_rejected": changes("A photo was left out by you, on the page of lora-drop ui."),
     "image_metadata_removed": changes(
         "Hidden data in a photo (place, time, camera, captions) was removed."
     ),
@@ -380,6 +381,9 @@ CAPTION: Mapping[str, Meaning] = {
     ),
     "caption_collected": changes(
         "A caption was taken from a file or folder of captions, or from the photo's own metadata."
+    ),
+    "caption_edited": changes(
+        "A photo has a caption that you wrote, changed or emptied, on the page of lora-drop ui."
     ),
     "caption_line_breaks": changes("Soft line breaks in a caption became ordinary ones."),
     "caption_renamed": changes("A caption got the name under which trainers look for it."),

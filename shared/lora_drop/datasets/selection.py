@@ -12,33 +12,45 @@ from lora_drop.jobs.problems import Problem
 
 # A photo's name with .txt is what fal's trainers read; kohya's tools write .caption.
 CAPTIONS = frozenset({"txt", "caption"})
+EDITS_JSON = "edits.json"
 BACKUP = "_original"
 
 
 @dataclass(frozen=True, slots=True)
 class Selection:
-    """The files of an archive, each in one place; ``others`` are photos if their bytes say so."""
+    """The files of an archive, each in one place; ``others`` are photos if their bytes say so.
+
+    ``edits`` is what may say what a person left out and wrote on the page.
+    """
 
     others: tuple[Member, ...]
     captions: tuple[Member, ...]
     junk: tuple[Member, ...]
     training_json: Member | None
+    edits: Member | None
     problems: tuple[Problem, ...]
 
 
-def select(members: Sequence[Member]) -> Selection:
-    """Sort the files; ``problems`` says what is wrong with parameters in the wrong place."""
+def select(members: Sequence[Member], *, edited: bool = True) -> Selection:
+    """Sort the files; ``problems`` says what is wrong with parameters in the wrong place.
+
+    Unless ``edited``, a file that is called ``edits.json`` is one like any other.
+    """
     names = {member.name for member in members}
     junk, rest = list[Member](), list[Member]()
     for member in members:
         (junk if is_junk(member.name) or _backup(member, names) else rest).append(member)
-    used, misplaced, problems = _training_json(rest)
-    named = [member for member in rest if member is not used and member not in misplaced]
+    root = _root(rest)
+    used, misplaced, problems = _training_json(rest, root)
+    edits = _edits(rest, root) if edited else None
+    elsewhere = (used, edits, *misplaced)
+    named = [member for member in rest if member not in elsewhere]
     return Selection(
         others=tuple(member for member in named if suffix_of(member.name) not in CAPTIONS),
         captions=tuple(member for member in named if suffix_of(member.name) in CAPTIONS),
         junk=tuple(junk),
         training_json=used,
+        edits=edits,
         problems=tuple(problems),
     )
 
@@ -53,17 +65,30 @@ def suffix_of(name: str) -> str:
     return name.rsplit(".", 1)[-1].lower() if "." in name.rsplit("/", 1)[-1] else ""
 
 
+def _root(members: Sequence[Member]) -> str:
+    """Return the one folder that holds everything, with a slash; empty where there is none such.
+
+    The page puts ``edits.json`` beside such a folder.
+    """
+    paths = [path for member in members if (path := path_of(member.name)) != EDITS_JSON]
+    tops = {path.partition("/")[0] for path in paths}
+    flat = any("/" not in path for path in paths)
+    return "" if flat or len(tops) != 1 else f"{tops.pop()}/"
+
+
+def _edits(members: Sequence[Member], root: str) -> Member | None:
+    paths = {path_of(member.name): member for member in members}
+    return paths.get(EDITS_JSON) or paths.get(root + EDITS_JSON)
+
+
 def _training_json(
-    members: Sequence[Member],
+    members: Sequence[Member], root: str
 ) -> tuple[Member | None, Sequence[Member], Sequence[Problem]]:
-    """Return the file in the root, or in the one folder that holds everything; what is wrong with others.
+    """Return the file in the root; what is wrong with others.
 
     One that lies elsewhere is not passed over: its parameters would be missing, and billed.
     """
     paths = {path_of(member.name): member for member in members}
-    tops = {path.partition("/")[0] for path in paths if "/" in path}
-    flat = any("/" not in path for path in paths)
-    root = "" if flat or len(tops) != 1 else f"{tops.pop()}/"
     used: Member | None = None
     misplaced, problems = [], []
     for path, member in paths.items():

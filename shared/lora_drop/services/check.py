@@ -15,6 +15,7 @@ from lora_drop.datasets.archives import (
 from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
+from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.parameter_layers import metadata_advice
@@ -27,7 +28,7 @@ from lora_drop.datasets.parameters import (
     resolve,
 )
 from lora_drop.datasets.report import ImageReport, ParameterReport, Report, ReportedChange, Verdict
-from lora_drop.datasets.selection import InspectionResult, select
+from lora_drop.datasets.selection import InspectionResult
 from lora_drop.datasets.trigger_phrase import is_made_up, with_trained_phrase
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
@@ -144,7 +145,7 @@ class Checker:
     ) -> None:
         structure = state.structure = structure_of(reader)
         state.warnings += structure.warnings
-        selection = select(structure.members)
+        selection, edits = selected(reader, structure.members)
         state.errors += selection.problems
         self._check_parameters(dataset, reader, selection.training_json, state)
         if problem := size_problem(selection.others):
@@ -153,7 +154,7 @@ class Checker:
         state.prepared = PreparedPhotos() if self.prepares else None
         inspector = Inspector(self.pictures, self.now, until, state.prepared, self.keep_metadata)
         inspection = inspector.inspect(reader, structure, selection)
-        self._evaluate(inspection, state)
+        self._evaluate(inspection, edits, state)
 
     def _check_parameters(
         self, dataset: DatasetInput, reader: RangedReader, file: Member | None, state: _CheckState
@@ -180,7 +181,9 @@ class Checker:
         if problem := self.checkpoint(resolved):
             state.errors.append(problem)
 
-    def _evaluate(self, inspection: InspectionResult, state: _CheckState) -> None:
+    def _evaluate(
+        self, inspection: InspectionResult, edits: Edits | None, state: _CheckState
+    ) -> None:
         parameters = state.resolved.values if state.resolved else None
         trainer = TRAINERS[parameters.trainer] if parameters else None
         values = parameters.values if parameters else {}
@@ -195,7 +198,7 @@ class Checker:
         if state.resolved:
             shown = [photo.member.name for photo in layout.photos]
             state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
-        changes = changes_made(inspection, layout, keep_metadata=self.keep_metadata)
+        changes = changes_made(inspection, layout, edits=edits, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings)
         state.changes, state.layout = changes, layout
         state.errors += errors
