@@ -8,8 +8,8 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
-    2 3 access account action active adapter address advice allow answer api as async auth background bad
-    balance base batch beyond body bootstrap box boxes break browse bucket budget bus byte cdn certificate
+    2 3 access account action active adapter address advice allow answer api as async auth backend background bad
+    balance base batch beyond body bootstrap box boxes break browse bucket budget bus byte card cdn certificate
     change check choice chunk clean cli client code colour command common config conflict content control
     convert copy count cursor damage data dead deadline deploy describe dev difference directory display doc
     doctor download drift drop dynamo dynamodb early edit embedded emulator end entry error evaluate event
@@ -20,12 +20,12 @@ STANDARD = frozenset(
     limit line list local log long look low main make manual many markup mean message meta metadata meter
     method metric miss model multipart name network no not number object observability occupy one open
     openapi output over overlay owner page parameter parity part patience permanent photo picture place plan
-    platform png portrait post prefix prepare price process proof public publish query queue range rate raw
+    platform png portrait post prefix prepare price process proof public publish query question queue range rate raw
     read refuse reject remainder resolve result round route row rule run s s3 safetensor sam sample save
     schema screen secret section select send sent serve server service setting share sheet sign simulator single
     skill source sqs stack stale start step storage store stream structure style summary table tag tail
     target terminal text tiff time timeout too tool total train transfer transient transition transport
-    trigger turbo unacceptable unanswered unavailable unknown unreachable unreadable unsatisfiable until
+    trigger turbo ui unacceptable unanswered unavailable unknown unreachable unreadable unsatisfiable until
     unusable update upload url usage use v valid validation value verdict version view wait warning watch
     webp whole wire word wrapping write z
     """.split()  # noqa: SIM905  # a paragraph reads better

@@ -76,9 +76,9 @@ def check(  # noqa: PLR0913  # one parameter is one option
     would cost.
     """
     from lora_drop.cli.fix import clean_copy, copy_row, say_copy
-    from lora_drop.cli.reports import report_files
     from lora_drop.client.check import check_dataset
     from lora_drop.client.parameters import metadata_of
+    from lora_drop.client.report_page import report_files
 
     given = {
         "trainer": trainer,

@@ -74,8 +74,8 @@ def _trained(
     dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
-    from lora_drop.cli.reports import report_files
     from lora_drop.client.portrait_trainer import PortraitTrainer
+    from lora_drop.client.report_page import report_files
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
     given = dict(parameters)
@@ -256,8 +256,8 @@ def fetched(
     display: Display,
 ) -> dict[str, Any]:
     """The files in the folder, with the dataset's report; what is written of them."""
-    from lora_drop.cli.reports import report_files
     from lora_drop.client.direct_result import save_result
+    from lora_drop.client.report_page import report_files
 
     with display.transfer(f"download {result.request_id[SHORT:]}") as sending:
         files = save_result(result, folder, about=about, on_bytes=sending)

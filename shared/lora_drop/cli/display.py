@@ -10,10 +10,11 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
-from lora_drop.cli.job_table import coloured, report_of, step_line, table_lines
+from lora_drop.cli.job_table import coloured, step_line, table_lines
 from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.reports import problem_lines
 from lora_drop.cli.wrapping import write_beside
+from lora_drop.client.report_page import has_report, report_of
 from lora_drop.client.stack_client import Progress as Sending
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
@@ -24,8 +25,6 @@ from lora_drop.jobs.status import Status
 
 type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
-# Without a check there is no report.
-NEVER_READ = frozenset({"dataset_missing", "dataset_unreadable"})
 
 
 class Display:
@@ -92,8 +91,7 @@ class Display:
         if job["files"]:
             self.files(job)
             self._trigger(job)
-        unread = any(problem["code"] in NEVER_READ for problem in job["problems"])
-        if job["parameters"] or (job["status"] == Status.REJECTED and not unread):
+        if has_report(job):
             holder, where = report_of(job)
             self.say_whole(f"  report          {where}{REPORT_PAGE}")
             self.say_whole(f"                  lora-drop download {holder} fetches it")

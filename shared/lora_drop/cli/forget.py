@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -40,14 +40,15 @@ def forget(
     itself; said again, it goes on where it was, or shows the proof.
     """
     from lora_drop.cli.direct_jobs import refuse_direct
+    from lora_drop.client.job_words import erase_question, erased_line
 
     with reporting(json_output=json_output) as display:
         refuse_direct(job_id)
         lora_drop = client_of(stack)
         going = [] if yes else lora_drop.to_be_forgotten(job_id, family=family)
         for job in going:
-            display.say(_named(job))
-        if going and (json_output or not _meant(going)):
+            display.say(erased_line(job))
+        if going and (json_output or not typer.confirm(erase_question(going), err=True)):
             raise CommandError("Nothing was erased. Say --yes to erase it without being asked.")
         answer = _erased(lora_drop, job_id, display, family=family, wait=wait)
     if json_output:
@@ -55,23 +56,6 @@ def forget(
         return
     for proof in answer["erasures"]:
         output().say(_line(proof))
-
-
-def _named(job: Mapping[str, Any]) -> str:
-    """A job that goes, and whether it was paid; the price of a training is not always known."""
-    usd = job["paid_usd"]
-    paid = "nothing paid" if usd is None else f"paid ${usd:.2f}" if usd else "paid"
-    return f"{job['job_id']}  {job['status']}, {paid}"
-
-
-def _meant(going: Sequence[Mapping[str, Any]]) -> bool:
-    question = (
-        f"Erase {going[0]['job_id']} for good: its photos, its LoRA, its report, and what fal has of it?"
-        if len(going) == 1
-        else f"Erase all {len(going)} for good: their photos, their LoRAs, their reports, and what fal "
-        "has of them?"
-    )
-    return typer.confirm(question, err=True)
 
 
 def _erased(

@@ -6,7 +6,6 @@ from typing import Any
 
 from rich.text import Text
 
-from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.status import TROUBLED, Status
 
 HEADS = ("job", "status", "images", "steps", "estimate", "created")
@@ -48,18 +47,6 @@ def step_line(step: Mapping[str, Any], before: Mapping[str, Any] | None = None) 
         waited = (moment(step["at"]) - moment(before["at"])).total_seconds()
         line.append(f"  +{max(0.0, waited):.1f} s", "dim")
     return line
-
-
-def report_of(job: Mapping[str, Any]) -> tuple[str, str]:
-    """Return the job whose folder has this job's report, and that folder.
-
-    A retry has one of its own once it has its LoRA; before that, it is the first job's of its dataset.
-    """
-    if not job["retry_of"] or job["status"] == Status.SUCCEEDED:
-        return job["job_id"], job["location"]
-    dataset = job["dataset"]
-    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
-    return first, job["location"].removesuffix(f"{job['job_id']}/") + f"{first}/"
 
 
 def lora_line(job: Mapping[str, Any]) -> str:

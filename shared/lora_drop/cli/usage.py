@@ -21,13 +21,13 @@ from lora_drop.cli.terminal import (
     write_line,
 )
 from lora_drop.client.errors import CommandError
+from lora_drop.client.result_files import LORA
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.stack import Stack
     from lora_drop.jobs.problems import Problem
 
-LORA = "lora.safetensors"
 LONGEST = 7 * 24  # hours, which is the most that S3 signs an address for
 SCREENS = ("DISPLAY", "WAYLAND_DISPLAY")
 
@@ -54,86 +54,24 @@ def usage(
     own file.
     """
     from lora_drop.cli.direct_jobs import direct_request, usage_subject
+    from lora_drop.client.usage import job_usage, request_usage
 
     with reporting(json_output=json_output):
         if only and json_output:
             raise CommandError("--only goes without --json, which has both programs.")
         if request := direct_request(job_id):
-            found = _direct_usage(usage_subject(request), file)
+            found = request_usage(usage_subject(request), file)
         else:
             drop = client_of(stack)
-            found = _usage(drop.stack, drop.job(job_id), file, hours)
+            job = drop.job(job_id)
+            here = str(file or Path(job["job_id"]) / LORA)
+            found = job_usage(drop.stack, job, here=here, hours=None if file else hours)
     if json_output:
         write(found)
     elif only:
         sys.stdout.write(found[only])
     else:
         _show(found)
-
-
-def _usage(stack: Stack, job: Mapping[str, Any], file: Path | None, hours: int) -> dict[str, Any]:
-    from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
-
-    weights = next((each for each in job["files"] if each["name"] == LORA), None)
-    if weights is None:
-        raise CommandError(
-            f"{job['job_id']} is {job['status']} and has no LoRA. See why: lora-drop job {job['job_id']}"
-        )
-    phrase = str((job["parameters"] or {}).get(TRIGGER_PHRASE) or "")
-    here = str(file or Path(job["job_id"]) / LORA)
-    emulated = stack.endpoint_url or os.environ.get(
-        "AWS_ENDPOINT_URL"
-    )  # no address that fal could reach
-    url = None if file or emulated else _address(stack, weights, hours)
-    programs = _programs(
-        job["application"], phrase, here, url, f"lora-drop download {job['job_id']}"
-    )
-    return {"job_id": job["job_id"], "url": url, "hours": hours if url else None, **programs}
-
-
-def _direct_usage(subject: Mapping[str, Any], file: Path | None) -> dict[str, Any]:
-    """The same of a training without a stack, whose LoRA lies in a folder here."""
-    here, name = str(file or subject["here"]), subject["name"]
-    programs = _programs(
-        subject["application"], subject["phrase"], here, None, f"lora-drop watch {name}"
-    )
-    return {"request_id": name, "url": None, "hours": None, **programs}
-
-
-def _programs(
-    application: str, phrase: str, here: str, url: str | None, fetch: str
-) -> dict[str, Any]:
-    """Both programs and what they are for; raises CommandError for a trainer whose use is not known."""
-    from lora_drop.fal.inference import diffusers_program, fal_program, inference_of
-
-    inference = inference_of(application)
-    if inference is None:
-        raise CommandError(
-            f"Where a LoRA of {application} is used is not known here; its page says it: "
-            f"https://fal.ai/models/{application}. Fetch the LoRA: {fetch}"
-        )
-    return {
-        "trigger_phrase": phrase or None,
-        "file": here,
-        "fal_application": inference.application,
-        "base_model": inference.base_model,
-        "fal": fal_program(inference, phrase, url=url, file=here),
-        "diffusers": diffusers_program(inference, phrase, file=here),
-    }
-
-
-def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
-    """An address of the LoRA that needs no credentials; signed on this machine, so S3 is not asked."""
-    from botocore.config import Config
-    from botocore.exceptions import BotoCoreError
-
-    named = {"Bucket": weights["bucket"], "Key": weights["key"]}
-    try:
-        # Signature Version 4, which encrypted buckets ask for (S3, "Download and upload objects with presigned URLs").
-        s3 = stack.session.client("s3", config=Config(signature_version="s3v4"))
-        return str(s3.generate_presigned_url("get_object", Params=named, ExpiresIn=hours * 3600))
-    except BotoCoreError as error:
-        raise CommandError(f"The LoRA's address could not be signed: {error}.") from error
 
 
 def _show(found: Mapping[str, Any]) -> None:
@@ -193,16 +131,13 @@ def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
     from botocore.exceptions import BotoCoreError, ClientError
     from platformdirs import user_cache_path
 
-    from lora_drop.cli.job_table import report_of
+    from lora_drop.client.report_page import report_content, report_of
     from lora_drop.jobs.job_files import REPORT_PAGE
 
-    holder, where = report_of(job)
-    bucket, _, prefix = where.removeprefix("s3://").partition("/")
+    holder, _where = report_of(job)
     folder = user_cache_path("lora-drop", appauthor=False) / "reports" / holder
     try:
-        content = (
-            stack.client("s3").get_object(Bucket=bucket, Key=prefix + REPORT_PAGE)["Body"].read()
-        )
+        content = report_content(stack, job, REPORT_PAGE)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         page = folder / REPORT_PAGE
         page.write_bytes(content)
@@ -219,18 +154,14 @@ def warnings_of(stack: Stack, job: Mapping[str, Any]) -> Sequence[Problem]:
     from botocore.exceptions import BotoCoreError, ClientError
     from pydantic import ValidationError
 
-    from lora_drop.cli.job_table import report_of
+    from lora_drop.client.report_page import report_content
     from lora_drop.datasets.report import Report
     from lora_drop.jobs.job_files import REPORT_FILE
 
     if not job["parameters"]:
         return ()
-    bucket, _, prefix = report_of(job)[1].removeprefix("s3://").partition("/")
     try:
-        found = (
-            stack.client("s3").get_object(Bucket=bucket, Key=prefix + REPORT_FILE)["Body"].read()
-        )
-        return Report.model_validate_json(found).warnings
+        return Report.model_validate_json(report_content(stack, job, REPORT_FILE)).warnings
     except (OSError, BotoCoreError, ClientError, ValidationError):
         return ()
 

@@ -39,8 +39,7 @@ def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive
     hold, which is refused before it is copied.
     """
     if path.is_file():
-        stem = path.name[:-4] if path.name.lower().endswith(".zip") else path.name
-        yield Archive(path, f"{_plain(stem)}.zip")
+        yield Archive(path, key_of(path.name))
         return
     if not path.is_dir():
         raise CommandError(f"There is no file or folder {path}.")
@@ -48,6 +47,11 @@ def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive
         target = Path(temporary) / "dataset.zip"
         links = _pack(path, target, without)
         yield Archive(target, f"{_plain(path.resolve().name)}.zip", links)
+
+
+def key_of(name: str) -> str:
+    """Return the key that a ZIP or a folder of this name is dropped under unless another is asked for."""
+    return f"{_plain(name[:-4] if name.lower().endswith('.zip') else name)}.zip"
 
 
 def _pack(folder: Path, target: Path, without: Collection[str]) -> tuple[str, ...]:

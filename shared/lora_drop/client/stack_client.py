@@ -96,20 +96,24 @@ class StackClient:
         status: Status | None = None,
         reference: str | None = None,
         dataset: str | None = None,
+        search: str | None = None,
         limit: int = 20,
         cursor: str | None = None,
     ) -> dict[str, Any]:
         """``jobs``, newest first, and ``next``, the cursor of the page after them, or None.
 
-        With a ``reference`` or a ``dataset`` (a key, or a file's name), the pages are read until ``limit`` jobs fit;
-        the last page is given in full.
+        With a ``reference``, a ``dataset`` (a key, or a file's name) or a ``search`` (a part of the id, the dataset's
+        key or the reference, in small or capital letters), the pages are read until ``limit`` jobs fit; the last page
+        is given in full.
         """
-        if reference is None and dataset is None:
+        if reference is None and dataset is None and not search:
             return self._page(status, limit, cursor)
         found: list[dict[str, Any]] = []
         while True:
             page = self._page(status, PAGE, cursor)
-            found += [each for each in page["jobs"] if _fits(each, reference, dataset)]
+            found += [
+                each for each in page["jobs"] if _fits(each, reference, dataset, search or "")
+            ]
             cursor = page["next"]
             if cursor is None or len(found) >= limit:
                 return {"jobs": found, "next": cursor}
@@ -246,9 +250,12 @@ def _path(job_id: str, *action: str) -> str:
     return "/".join(("/jobs", job_id, *action))
 
 
-def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None) -> bool:
-    """Whether a job has this reference, and is of this dataset: its key, or the file's name in it."""
+def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None, search: str) -> bool:
+    """Whether a job has this reference, is of this dataset (its key, or the file's name in it), and is searched for."""
     key = job["dataset"]["key"]
+    searched = (job["job_id"], key, job.get("reference") or "")
+    if not any(search.casefold() in each.casefold() for each in searched):
+        return False
     names = {key, key.rsplit("/", 1)[-1]}
     names |= {name.removesuffix(".zip") for name in names}
     return reference in (None, job.get("reference")) and (dataset is None or dataset in names)

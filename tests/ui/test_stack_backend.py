@@ -1,0 +1,365 @@
+"""The page over a stack: what is shown of each job, what is asked before a decision, and that each is made once."""
+
+import json
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.stack import Stack
+from lora_drop.jobs.budget import Charge, ChargeState
+from lora_drop.jobs.job_problems import over_budget, over_limit
+from lora_drop.jobs.status import Status
+from lora_drop.services.retry import NOT_RETRIED
+from lora_drop.ui import stack_backend
+from lora_drop.ui.backends import Action, Usage
+from lora_drop.ui.stack_backend import StackBackend
+from lora_drop.ui.stack_cards import RETRIED
+from tests.support.builders import make_dataset, make_job
+from tests.support.client_fixtures import (
+    Api,
+    answering,
+    api,
+    at_once,
+    error_answer,
+    folder,
+    job_answer,
+    stack,
+    stored,
+)
+
+__all__ = ["api", "at_once", "folder", "stack"]
+
+S, A = Status, Action
+JOB = make_job().job_id
+SILENT = httpx.Response(500, json={"message": "internal"})
+GONE = error_answer(404, "job_unknown", "There is no such job.")
+LORA = stored("lora.safetensors", b"weights")
+
+
+@pytest.fixture
+def backend(stack: Stack, api: Api) -> Iterator[StackBackend]:
+    backend = StackBackend(answering(stack, api))
+    yield backend
+    backend.close()
+
+
+def charge(state: ChargeState, usd: float = 6.0) -> Charge:
+    return Charge(month="2026-11", usd=usd, state=state)
+
+
+def log(*lines: str, next_: int | None = None, **more: Any) -> httpx.Response:
+    said = [{"message": line, "at": "2026-11-24T12:00:00+00:00"} for line in lines]
+    end = len(lines) if next_ is None else next_
+    usual = {"job_id": JOB, "status": "TRAINING", "progress": None, "queue_position": None}
+    return httpx.Response(200, json={**usual, "lines": said, "next": end, **more})
+
+
+def test_cards_of_every_status(backend: StackBackend, api: Api) -> None:
+    reserved, spent = charge(ChargeState.RESERVED), charge(ChargeState.SPENT)
+    wasted, free = charge(ChargeState.WASTED), charge(ChargeState.FREE)
+    rows: list[tuple[Status, dict[str, Any], tuple[Action, ...], str]] = [
+        (S.RECEIVED, {}, (A.CANCEL,), ""),
+        (S.REJECTED, {}, (A.FORGET,), "nothing paid"),
+        (S.READY, {}, (A.CANCEL,), "about $6.00"),
+        (S.READY, {"estimated_cost_usd": None}, (A.CANCEL,), "the price is not known"),
+        (S.READY, {"past_charges": (free,)}, (A.CANCEL,), "about $6.00"),
+        (S.HELD, {}, (A.APPROVE, A.CANCEL), "about $6.00"),
+        (S.SUBMITTING, {"charge": reserved}, (), "$6.00 reserved"),
+        (S.SUBMIT_UNKNOWN, {"charge": reserved}, (), "$6.00 reserved"),
+        (S.SUBMITTED, {"charge": reserved}, (A.CANCEL,), "$6.00 reserved"),
+        (S.TRAINING, {"charge": charge(ChargeState.RESERVED, 0)}, (A.CANCEL,), "reserved, the price is not known"),
+        (S.TRAINING, {"charge": reserved, "cancel_by": "ada"}, (), "$6.00 reserved"),
+        (S.STORING, {"charge": spent}, (), "$6.00 paid"),
+        (S.SUCCEEDED, {"charge": spent, "files": (LORA,)}, (A.FORGET,), "$6.00 paid"),
+        (S.SUCCEEDED, {"charge": spent, "past_charges": (wasted,)}, (A.FORGET,), "$12.00 paid, $6.00 of it without a result"),
+        (S.SUCCEEDED, {"charge": None, "duplicate_of": "ada-1"}, (A.FORGET,), "nothing paid"),
+        (S.FAILED, {"charge": wasted}, (A.RETRY, A.FORGET), "$6.00 paid, without a result"),
+        (S.CANCELLED, {"charge": free}, (A.RETRY, A.FORGET), "nothing paid"),
+        (S.CANCELLED, {"parameters": None}, (A.FORGET,), "nothing paid"),
+        (S.EXPIRED, {"charge": spent}, (A.RETRY, A.FORGET), "$6.00 paid"),
+    ]  # fmt: skip
+    for status, changes, actions, cost in rows:
+        at_fal = status in (S.SUBMITTED, S.TRAINING)
+        api.answers = [job_answer(status=status, **changes), *([log("a")] if at_fal else [])]
+        card = backend.card(JOB)
+        assert (card.status, card.actions, card.cost) == (status, actions, cost)
+        assert (card.silence, card.log != ()) == (None, at_fal)
+        assert card.has_report is (
+            status is not S.RECEIVED and changes.get("parameters", 1) is not None
+        )
+        assert card.ended is status.terminal
+        assert [each for each, _ in card.history] == [
+            step.status for step in make_job(status).history
+        ]
+        assert (card.location or "").startswith("s3://models/")
+        assert api.answers == []
+        backend._logs.clear()
+    assert {row[0] for row in rows} == set(Status)
+    assert {each for each in Status if each.terminal} - set(NOT_RETRIED) == RETRIED
+
+
+def test_card_says_what_it_waits_for(backend: StackBackend, api: Api) -> None:
+    slots = {"slots_taken": 3, "slots": 3, "jobs_before": 1}
+    rows: list[tuple[Status, dict[str, Any], dict[str, Any], str]] = [
+        (S.READY, {}, {"waiting": slots}, "3 of 3 slots taken, 1 job before it"),
+        (S.HELD, {"problems": (over_budget(6, 5),)}, {}, "next month, a higher budget, or your approval"),
+        (S.HELD, {"problems": (over_limit(6, 5),)}, {}, "your approval of what it costs"),
+        (S.HELD, {}, {}, "your decision"),
+        (S.SUBMIT_UNKNOWN, {}, {}, "it is not sent a second time"),
+        (S.SUBMITTED, {}, {"queue_position": 2}, "2 before it in fal's queue"),
+        (S.SUBMITTED, {}, {"queue_position": 0}, "next in line"),
+    ]  # fmt: skip
+    for status, changes, more, said in rows:
+        document = json.loads(job_answer(status=status, **changes).content) | more
+        at_fal = status is S.SUBMITTED
+        api.answers = [
+            httpx.Response(200, json=document),
+            *([log("a", queue_position=more["queue_position"])] if at_fal else []),
+        ]
+        assert said in (backend.card(JOB).waiting or "")
+
+
+def test_log_shows_last_lines_and_progress(backend: StackBackend, api: Api) -> None:
+    bars = [f" {each}%|#| {each}/100 [00:01<00:09, 1.0it/s]" for each in (1, 2, 3)]
+    far = {
+        "step": 3,
+        "steps": 100,
+        "percent": 3.0,
+        "eta_seconds": 9.0,
+        "at": "2026-11-24T12:00:00Z",
+    }
+    lines = [f"line {each}" for each in range(9)]
+    training = job_answer(status=S.TRAINING)
+    api.answers = [training, log(*lines, *bars, next_=500, progress=far)]
+    card = backend.card(JOB)
+    assert [line.message for line in card.log] == [*lines[2:], bars[-1]]
+    assert card.log[0].at == datetime(2026, 11, 24, 12, tzinfo=UTC)
+    assert (card.progress and card.progress.step) == 3
+    api.answers = [training, log(next_=300), job_answer(status=S.STORING)]
+    assert backend.card(JOB).log == card.log  # fal gave no log this time
+    assert backend.card(JOB).log == card.log
+    assert [each.get("after") for each in api.queries] == [None, "0", None, "300", None]
+
+
+def test_silence_keeps_what_was_seen(backend: StackBackend, api: Api) -> None:
+    api.answers = [SILENT]
+    with pytest.raises(StackUnreachableError):
+        backend.card(JOB)
+    api.answers = [job_answer(status=S.READY)]
+    seen = backend.card(JOB)
+    api.answers = [SILENT]
+    silent = backend.card(JOB)
+    assert "500" in (silent.silence or "")
+    assert (silent.status, silent.cost, silent.history) == (S.READY, seen.cost, seen.history)
+    api.answers = [job_answer(status=S.TRAINING), error_answer(409, "x", "No log.")]
+    assert backend.card(JOB).silence == "No log."
+    api.answers = [job_answer(status=S.SUCCEEDED)]
+    assert backend.card(JOB).silence is None
+
+
+@pytest.mark.promise("never pay twice")
+def test_decisions_are_posted_once(
+    backend: StackBackend, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A decision that is made on the page is posted to the stack once, also where its answer is lost."""
+    monkeypatch.setattr(stack_backend, "PAUSE", 0.0)
+    for action in (A.CANCEL, A.APPROVE, A.RETRY):
+        for answer in (SILENT, error_answer(409, "not_allowed", "It has ended.")):
+            api.asked, api.answers = [], [answer]
+            with pytest.raises(CommandError):
+                backend.act(JOB, action)
+            assert [each[:2] for each in api.asked] == [("POST", f"/jobs/{JOB}/{action}")]
+    api.answers = [job_answer(status=S.CANCELLED), job_answer(job_id="ada-2", retry_of=JOB)]
+    assert [backend.act(JOB, each) for each in (A.CANCEL, A.RETRY)] == [JOB, "ada-2"]
+
+
+def test_questions_say_what_it_costs(backend: StackBackend, api: Api) -> None:
+    wasted, limit = charge(ChargeState.WASTED), over_limit(6, 5)
+    rows: list[tuple[Action, Status, dict[str, Any], list[str], str]] = [
+        (A.CANCEL, S.READY, {}, ["not sent to fal yet: to cancel it is free."], "Cancel the job"),
+        (A.CANCEL, S.HELD, {"past_charges": (wasted,)}, ["free. Of it until now: $6.00 paid, without"], "Cancel the job"),
+        (A.CANCEL, S.TRAINING, {}, ["has run already may be billed", "kept then, and it is paid"], "Cancel the job"),
+        (A.RETRY, S.FAILED, {"charge": wasted}, ["pays about $6.00 once more", "until now: $6.00 paid"], "Pay about $6.00"),
+        (A.RETRY, S.CANCELLED, {}, ["until now: nothing paid."], "Pay about $6.00"),
+        (A.APPROVE, S.HELD, {"problems": (limit,)}, ["one may cost $5.00 (MaxJobUsd).", "pays about $6.00"], "Approve about $6.00"),
+        (A.APPROVE, S.HELD, {"estimated_cost_usd": None}, ["pays a price that is not known here"], "Approve a price that is not known here"),
+    ]  # fmt: skip
+    for action, status, changes, said, button in rows:
+        api.answers = [job_answer(status=status, **changes)]
+        question = backend.question(JOB, action)
+        words = "\n".join(question.sentences)
+        assert (question.action, question.button) == (action, button)
+        assert [each for each in said if each not in words] == []
+        assert "lora-drop" not in words
+    api.answers = [job_answer(status=S.SUCCEEDED)]
+    with pytest.raises(CommandError, match="SUCCEEDED by now"):
+        backend.question(JOB, A.CANCEL)
+    assert {each[0] for each in api.asked} == {"GET"}
+
+
+def look(*jobs: tuple[str, str, float | None]) -> httpx.Response:
+    names = ("job_id", "status", "paid_usd")
+    return httpx.Response(200, json={"jobs": [dict(zip(names, job, strict=True)) for job in jobs]})
+
+
+def erased(*at: str | None) -> httpx.Response:
+    proofs = [{"erased_at": each} for each in at]
+    return httpx.Response(200, json={"done": False, "last_look_at": "", "erasures": proofs})
+
+
+OWN, OTHER = (JOB, "SUCCEEDED", 6.0), ("bob-1", "CANCELLED", None)
+
+
+@pytest.mark.promise("never lose a result")
+def test_forgetting_names_all_that_goes(
+    backend: StackBackend, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Before a job is forgotten every job that goes with it is named, and none goes that was not."""
+    monkeypatch.setattr(stack_backend, "PAUSE", 0.0)
+    api.answers = [look(OWN, OTHER)]
+    question = backend.question(JOB, A.FORGET)
+    assert question.sentences[1:3] == (
+        f"{JOB}  SUCCEEDED, paid $6.00",
+        "bob-1  CANCELLED, nothing paid",
+    )
+    assert question.button == "Forget all 2 for good"
+    api.answers = [look(OWN, OTHER, ("eve-1", "FAILED", 0.0))]
+    with pytest.raises(CommandError, match=r"eve-1\. Nothing was erased"):
+        backend.act(JOB, A.FORGET)
+    assert all(body == {"family": True, "look": True} for _, _, body in api.asked)
+    api.asked = []
+    api.answers = [
+        look(OWN, OTHER),
+        erased(None),
+        SILENT,
+        erased("now", None),
+        erased("now", "now"),
+    ]
+    assert backend.act(JOB, A.FORGET) == JOB
+    assert [body for _, _, body in api.asked[1:]] == [{"family": True}] * 4
+    api.answers = [look(OWN, OTHER)]
+    with pytest.raises(CommandError, match="bob-1"):  # what was named counts once
+        backend.act(JOB, A.FORGET)
+
+
+def test_erasing_that_lasts_is_not_waited_for(
+    backend: StackBackend, api: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack_backend, "PAUSE", 0.0)
+    api.answers = [look(OWN), *[SILENT] * 5]
+    with pytest.raises(StackUnreachableError):
+        backend.act(JOB, A.FORGET)
+    monkeypatch.setattr(stack_backend, "ERASED_WITHIN", 0.0)
+    api.answers = [look(), erased(None)]
+    with pytest.raises(CommandError, match="goes on by itself"):
+        backend.act(JOB, A.FORGET)
+    api.answers = [look()]
+    assert "begun already" in backend.question(JOB, A.FORGET).sentences[0]
+
+
+def test_list_is_searched_over_pages(backend: StackBackend, api: Api) -> None:
+    far = {
+        "step": 1,
+        "steps": 4,
+        "percent": 25.0,
+        "eta_seconds": None,
+        "at": "2026-11-24T12:00:00Z",
+    }
+    jobs = [
+        json.loads(job_answer(**each).content)
+        for each in (
+            {"dataset": make_dataset("Portrait/ADA.zip"), "status": S.TRAINING, "progress": far},
+            {"dataset": make_dataset("b.zip"), "reference": "order of Ada"},
+            {"dataset": make_dataset("c.zip"), "job_id": "ada-1", "status": S.CANCELLED},
+            {
+                "dataset": make_dataset("d.zip"),
+                "job_id": "d-1",
+                "charge": charge(ChargeState.RESERVED, 3),
+            },
+        )
+    ]
+    pages = [(jobs[:1], "2"), (jobs[1:], None)]
+    api.answers = [httpx.Response(200, json={"jobs": each, "next": next_}) for each, next_ in pages]
+    found = backend.jobs(status=S.TRAINING, search="aDa", cursor="1")
+    assert [row.dataset for row in found.rows] == ["Portrait/ADA.zip", "b.zip", "c.zip"]
+    assert [row.usd for row in found.rows] == [6.0, None, 0.0]
+    assert (found.rows[0].percent, found.rows[0].trigger_phrase) == (25.0, "TOK_12345678")
+    assert [each["cursor"] for each in api.queries] == ["1", "2"]
+    assert {each["status"] for each in api.queries} == {"TRAINING"}
+    api.answers = [httpx.Response(200, json={"jobs": jobs, "next": "3"})]
+    page = backend.jobs()
+    assert (len(page.rows), page.next, page.rows[-1].usd) == (4, "3", 3.0)
+
+
+def test_uploaded_dataset_is_received_until_seen(
+    backend: StackBackend, api: Api, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sent: list[tuple[int, int]] = []
+    job_id = backend.train(
+        folder, name="Ada / 1.ZIP", parameters={}, progress=lambda *far: sent.append(far)
+    )
+    assert sent[-1][0] == sent[-1][1] > 0
+    api.answers = [GONE, SILENT, GONE]
+    card = backend.card(job_id)
+    assert (card.status, card.dataset, card.actions) == (S.RECEIVED, "Ada - 1.zip", ())
+    assert backend.card(job_id).silence
+    monkeypatch.setattr(stack_backend, "USUAL", timedelta(seconds=-1))
+    assert "unusual" in (backend.card(job_id).waiting or "")
+    api.answers = [job_answer(job_id=job_id), GONE, GONE]
+    assert backend.card(job_id).has_report is False
+    for each in (job_id, JOB):  # it was seen, and is gone; that one was never sent from here
+        with pytest.raises(JobUnknownError):
+            backend.card(each)
+
+
+def test_budget_in_words(backend: StackBackend, api: Api) -> None:
+    account = {
+        "month": "2026-11",
+        "reserved_usd": 3.6,
+        "spent_usd": 37.4,
+        "limits": {"monthly_usd": 100.0},
+    }
+    api.answers = [
+        httpx.Response(200, json=account),
+        httpx.Response(200, json={**account, "reserved_usd": 0.0, "limits": {"monthly_usd": None}}),
+    ]
+    found = [backend.budget(), backend.budget()]
+    assert [each and each.words for each in found] == [
+        "$41.00 of $100.00 this month, $3.60 of it reserved",
+        "$37.40 this month",
+    ]
+    assert (found[0] and found[0].used_usd) == 41.0
+
+
+def test_files_report_and_usage(backend: StackBackend, api: Api, stack: Stack) -> None:
+    answer = job_answer(status=S.SUCCEEDED, files=(LORA,))
+    listed = {"files": [{"name": LORA.name, "url": "https://s3/lora?signed"}]}
+    api.answers = [httpx.Response(200, json=listed)] * 2
+    assert backend.file(JOB, LORA.name) == "https://s3/lora?signed"
+    with pytest.raises(CommandError, match="has no file"):
+        backend.file(JOB, "../lora.safetensors")
+    s3 = stack.client("s3")
+    api.answers = [answer] * 4
+    with pytest.raises(StackUnreachableError, match="Try it again"):  # no such bucket
+        backend.report(JOB)
+    s3.create_bucket(Bucket="models")
+    assert backend.report(JOB) is None
+    s3.put_object(Bucket="models", Key=f"{make_job().prefix}report.html", Body=b"<p>")
+    assert backend.report(JOB) == b"<p>"
+    usage = backend.usage(JOB)
+    assert isinstance(usage, Usage)
+    assert (usage.trigger_phrase, usage.fal_application) == ("TOK_12345678", "fal-ai/flux-lora")
+    assert "X-Amz-Expires=3600" in usage.fal
+    assert "lora.safetensors" in usage.diffusers
+    api.answers = [job_answer(status=S.FAILED)]
+    assert backend.usage(JOB) is None
+
+
+def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:
+    assert (backend.name, backend.is_stack) == ("stack test, us-east-1", True)
+    assert backend.application == stack.application
