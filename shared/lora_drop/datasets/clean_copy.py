@@ -128,7 +128,8 @@ class Layout:
     """Everything by the files' names in the archive.
 
     ``photos`` and ``masks`` are used, ``owners`` has the photo of each of the masks; ``twice`` each photo
-    that another one's bytes stand for, with that one; ``pairs`` the caption of each photo that has one,
+    that another one's bytes stand for, with that one, ``alike`` each used one that looks like an earlier
+    one, with that one; ``pairs`` the caption of each photo that has one,
     used or not; ``names`` what each photo and mask is called from now on; ``texts`` the used photos'
     captions, as a trainer gets them; ``dataset`` the same as members of the archive. ``plan`` is empty where the archive is good as it is.
     """
@@ -137,6 +138,7 @@ class Layout:
     masks: Mapping[str, Photo]
     owners: Mapping[str, str]
     twice: Mapping[str, str]
+    alike: Mapping[str, str]
     pairs: Mapping[str, str]
     texts: Mapping[str, str]
     names: Mapping[str, str]
@@ -207,7 +209,8 @@ def layout_of(
         masks={owners[name]: each.member for name, each in masks.items()},
     )
     plan = () if good else planned
-    return Layout(photos, masks, owners, twice, pairs, texts, names, dataset, plan)
+    alike = hints.photos_alike(used)
+    return Layout(photos, masks, owners, twice, alike, pairs, texts, names, dataset, plan)
 
 
 def copied(dataset: Dataset, plan: Sequence[Planned], members: Sequence[Member]) -> Dataset:

@@ -75,7 +75,7 @@ def _warnings(
     yield from inspection.left_out.values()
     for photo in photos:
         yield from hints.hints_for(photo)
-    yield from hints.hints_for_set(photos, layout.twice)
+    yield from hints.hints_for_set(photos, layout.twice, layout.alike)
     yield from caption_warnings(inspection.captions, layout.pairs, shown, trigger_phrase=phrase)
     if trainer is not None and trainer.makes_trigger:
         yield from phrase_warnings(phrase or "", layout.texts, shown, made=made)
@@ -130,6 +130,7 @@ def _image_report(
         errors=(inspection.refused[name],) if name in inspection.refused else (),
         warnings=tuple(warning for warning in warnings if warning.member == name),
         changes=own,
+        similar_to=layout.twice.get(name) or layout.alike.get(name),
         thumbnail=photo.look.thumbnail if photo else b"",
     )
 

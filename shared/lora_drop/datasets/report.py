@@ -48,6 +48,7 @@ class ImageReport(_Value):
 
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
+    ``similar_to`` is the photo that this one looks like, or is the same file as; None where there is none.
     ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
@@ -63,6 +64,7 @@ class ImageReport(_Value):
     errors: tuple[Problem, ...] = ()
     warnings: tuple[Problem, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
+    similar_to: str | None = None
     thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
 
 

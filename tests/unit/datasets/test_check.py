@@ -1,15 +1,20 @@
 """A dataset's verdict: what refuses it, what is advised, what becomes of each of its files."""
 
 import itertools
+import json
 from collections.abc import Mapping
 from typing import Any
 
 import pytest
 
+from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.report import ImageOutcome, Report, Verdict
+from lora_drop.datasets.reports import json_text
 from tests.support.builders import JPEG, PNG, WEBP, make_archive, make_jpeg, make_png, with_exif
 from tests.support.checking import checked, errors, good
 from tests.support.memory_files import MemoryRange
+from tests.support.pictures import BlindPictures
 
 TEXT = b"I am a text, honestly"
 RAW = b"II*\x00\x10\x00\x00\x00CR\x02\x00" + bytes(64)
@@ -155,6 +160,28 @@ def test_exact_duplicates_count_once() -> None:
     assert len(found.good.dataset.images) == len(found.good.plan) == 10
     assert fates(found.report)["photo-03 (1).jpg"] is ImageOutcome.DROPPED
     assert errors(make_archive(images=9, members=twice)) == ["dataset_insufficient_images"]
+
+
+class LookAlike(BlindPictures):
+    """Takes the WebP of an archive for the same picture as its first JPEG."""
+
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
+        return super().look(make_jpeg(0) if data == WEBP else data, header)
+
+
+def test_a_photo_names_its_like() -> None:
+    """A photo that is the same file as another one, or looks like it, names that one in the report."""
+    members = {"photo-03 (1).jpg": make_jpeg(3), "b/same.webp": WEBP}
+    found = checked(make_archive(members=members), pictures=LookAlike()).report
+    alike = {each.member: each.similar_to for each in found.photos if each.similar_to}
+    assert alike == {"photo-03 (1).jpg": "photo-03.jpg", "b/same.webp": "photo-00.jpg"}
+    assert {each.code for each in found.warnings} >= {
+        *("image_exact_duplicate", "image_near_duplicate")
+    }
+    older = json.loads(json_text(found))
+    for photo in older["photos"]:
+        del photo["similar_to"]
+    assert {each.similar_to for each in Report.model_validate(older).photos} == {None}
 
 
 @pytest.mark.promise("nothing leaks")

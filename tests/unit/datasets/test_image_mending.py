@@ -17,6 +17,7 @@ from lora_drop.datasets.images.hints import (
     exact_duplicates,
     hints_for,
     hints_for_set,
+    photos_alike,
 )
 from lora_drop.datasets.images.metadata import is_standard
 from lora_drop.datasets.images.pictures import (
@@ -242,7 +243,7 @@ def test_an_exact_duplicate_is_reported() -> None:
     photos = [photo("a.jpg", "x", 1), photo("b.jpg", "y", 2**40 - 1), photo("c.jpg", "x", 1)]
     assert exact_duplicates(photos) == {"c.jpg": "a.jpg"}
     assert exact_duplicates(photos, {"c.jpg"}) == {"a.jpg": "c.jpg"}
-    hints = hints_for_set(photos, {"c.jpg": "a.jpg"})
+    hints = hints_for_set(photos, {"c.jpg": "a.jpg"}, {})
     assert [(hint.code, hint.member) for hint in hints] == [("image_exact_duplicate", "c.jpg")]
     assert "a.jpg" in hints[0].message
 
@@ -250,18 +251,19 @@ def test_an_exact_duplicate_is_reported() -> None:
 def test_a_near_duplicate_is_reported() -> None:
     near, far = (1 << NEAR) - 1, (1 << NEAR + 1) - 1
     photos = [photo("a.jpg", "1", 0), photo("b.jpg", "2", near), photo("c.jpg", "3", far << 20)]
-    hints = hints_for_set(photos, {})
+    assert photos_alike(photos) == {"b.jpg": "a.jpg"}
+    hints = hints_for_set(photos, {}, {"b.jpg": "a.jpg"})
     assert [(hint.code, hint.member) for hint in hints] == [("image_near_duplicate", "b.jpg")]
     assert "a.jpg" in hints[0].message
 
 
 def test_sizes_far_apart_are_reported() -> None:
-    apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {})
-    turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {})
+    apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {}, {})
+    turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {}, {})
     assert [hint.code for hint in apart] == ["dataset_several_sizes"]
     assert "600 by 800" in apart[0].message
     assert turned == ()
-    assert hints_for_set([], {}) == ()
+    assert hints_for_set([], {}, {}) == ()
 
 
 def gradient(step: int, *, turn: bool = False) -> bytes:

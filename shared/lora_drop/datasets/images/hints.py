@@ -32,14 +32,20 @@ def hints_for(photo: Photo) -> tuple[Problem, ...]:
     return tuple(hint for hint in hints if hint is not None)
 
 
-def hints_for_set(photos: Sequence[Photo], twice: Mapping[str, str]) -> tuple[Problem, ...]:
-    """Return what to know of the set: the same photo ``twice``, photos that look the same, several sizes."""
+def hints_for_set(
+    photos: Sequence[Photo], twice: Mapping[str, str], alike: Mapping[str, str]
+) -> tuple[Problem, ...]:
+    """Return what to know of the set: the same photo ``twice``, photos that look ``alike``, several sizes."""
     single = [photo for photo in photos if photo.member not in twice]
-    alike = near_duplicates({photo.member: photo.look.fingerprint for photo in single})
     hints = [_twice(member, first) for member, first in twice.items()]
     hints += [_alike(member, first) for member, first in alike.items()]
     sizes = _sizes(single)
     return (*hints, sizes) if sizes else tuple(hints)
+
+
+def photos_alike(photos: Sequence[Photo]) -> Mapping[str, str]:
+    """Return the photos that look like an earlier one, each with the first of those, by name."""
+    return near_duplicates({photo.member: photo.look.fingerprint for photo in photos})
 
 
 def exact_duplicates(photos: Sequence[Photo], captioned: Collection[str] = ()) -> Mapping[str, str]:
