@@ -148,7 +148,9 @@ def test_sam_gets_the_checkouts_files(installed: Path, empty: Path, root: Path) 
     assert not [
         name
         for name in names
-        if re.match(r"shared/lora_drop/(cli|client|dev|local|deployment|simulator|ui|__main__)", name)
+        if re.match(
+            r"shared/lora_drop/(cli|client|dev|local|deployment|simulator|ui|__main__)", name
+        )
     ]
     for name in names:
         assert (Path(first) / name).read_bytes() == (root / name).read_bytes()

@@ -31,7 +31,9 @@ from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
 LOOKS = 0.3  # seconds between two looks at a draft
-MOST_BYTES = 4 * 1024**3  # of a draft: what a dataset may have, and clips and documents beside the photos
+MOST_BYTES = (
+    4 * 1024**3
+)  # of a draft: what a dataset may have, and clips and documents beside the photos
 CACHED = {"Cache-Control": "private, max-age=3600"}
 
 
@@ -129,7 +131,9 @@ async def show(request: Request) -> Response:
     order = view.draft.order
     if order and order.job_id and not request.query_params.get("look"):
         return RedirectResponse(f"/jobs/{order.job_id}", 303)
-    return page.answer("draft.html", view=view, **_training(page, view), seen=_signature(view.draft))
+    return page.answer(
+        "draft.html", view=view, **_training(page, view), seen=_signature(view.draft)
+    )
 
 
 async def events(request: Request) -> Response:
@@ -149,9 +153,15 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             if signature != seen:
                 # What a browser shows that has come back is not known: it gets the whole sheet.
                 whole = cards is None or list(cards) != list(now)
-                new = [Html(text) for place, text in now.items() if not whole and (cards or {})[place] != text]
+                new = [
+                    Html(text)
+                    for place, text in now.items()
+                    if not whole and (cards or {})[place] != text
+                ]
                 parts = {"whole": whole, "cards": new, "seen": signature}
-                data = page.render("draft_changes.html", view=view, **parts, **_training(page, view))
+                data = page.render(
+                    "draft_changes.html", view=view, **parts, **_training(page, view)
+                )
                 yield ServerSentEvent(data, event="change")
             cards, seen = now, signature
         if draft.order and draft.order.job_id:
@@ -182,7 +192,9 @@ async def write_caption(request: Request) -> Response:
     page, number = page_of(request), request.path_params["number"]
     text = (await form_of(request)).get("caption", "")
     call = page.drafts.write_caption
-    draft = await in_thread(call, request.path_params["draft_id"], number, text.replace("\r\n", "\n"))
+    draft = await in_thread(
+        call, request.path_params["draft_id"], number, text.replace("\r\n", "\n")
+    )
     return see(request, f"/drafts/{draft.id}/photos/{number}?saved=1")
 
 
@@ -197,7 +209,9 @@ async def _changed(request: Request, page: Page, draft: Draft, number: int) -> R
     view = await _view_of(request, page, draft)
     photo = next((each for each in view.photos if each.file.number == number), None)
     card = view.card(photo).text if photo else ""
-    strip = page.render("draft_changes.html", view=view, whole=False, cards=[], **_training(page, view), seen="")
+    strip = page.render(
+        "draft_changes.html", view=view, whole=False, cards=[], **_training(page, view), seen=""
+    )
     return HTMLResponse(card + strip)
 
 
@@ -207,7 +221,9 @@ async def photo(request: Request) -> Response:
     view = await _view(request, page)
     at = next((n for n, each in enumerate(view.photos) if each.file.number == number), None)
     if at is None:
-        return page.answer("message.html", 404, title="No such photo", text="It is not in this dataset.")
+        return page.answer(
+            "message.html", 404, title="No such photo", text="It is not in this dataset."
+        )
     it = view.photos[at]
     names = {each.file.name: each for each in view.photos}
     caption = await in_thread(page.drafts.caption, view.draft.id, number)
@@ -255,7 +271,9 @@ async def train(request: Request) -> Response:
 
     def send(archive: Any, progress: Any) -> str:
         parameters = draft.parameters
-        return page.backend.train(archive, name=draft.name, parameters=parameters, progress=progress)
+        return page.backend.train(
+            archive, name=draft.name, parameters=parameters, progress=progress
+        )
 
     revision = form.get("revision", "")
     shown_revision = int(revision) if revision.isdecimal() else -1
@@ -285,7 +303,10 @@ async def _view_of(request: Request, page: Page, draft: Draft) -> DraftView:
 
 def _training(page: Page, view: DraftView) -> dict[str, Any]:
     application = page.backend.application
-    return {"presets": presets_of(view.draft, application), "inputs": inputs_of(view.draft, application)}
+    return {
+        "presets": presets_of(view.draft, application),
+        "inputs": inputs_of(view.draft, application),
+    }
 
 
 def _signature(draft: Draft) -> str:
@@ -293,7 +314,15 @@ def _signature(draft: Draft) -> str:
     order = draft.order
     sent = order and (order.running, order.sent, order.total, order.job_id, order.problem)
     checking = draft.checking and (draft.checking.done, draft.checking.total)
-    what = (draft.revision, draft.report_revision, draft.complete, len(draft.files), draft.problem, checking, sent)
+    what = (
+        draft.revision,
+        draft.report_revision,
+        draft.complete,
+        len(draft.files),
+        draft.problem,
+        checking,
+        sent,
+    )
     return json.dumps(what, separators=(",", ":"))
 
 

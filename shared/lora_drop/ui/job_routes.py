@@ -22,7 +22,9 @@ MOST_PAUSE = 15.0  # seconds, after failures in a row
 async def home(request: Request) -> Response:
     """Show where to drop, what is not sent yet, and the jobs."""
     page = page_of(request)
-    drafts = [each for each in await in_thread(page.drafts.all) if not (each.order and each.order.job_id)]
+    drafts = [
+        each for each in await in_thread(page.drafts.all) if not (each.order and each.order.job_id)
+    ]
     query = {name: request.query_params.get(name, "") for name in ("status", "search", "cursor")}
     found, problem = await _jobs(page, query)
     kept = {name: value for name, value in query.items() if value and name != "cursor"}
@@ -33,7 +35,8 @@ async def home(request: Request) -> Response:
         problem=problem,
         query=query,
         more=urlencode({**kept, "cursor": found.next}) if found.next else "",
-        address="/" + (f"?{urlencode({k: v for k, v in query.items() if v})}" if any(query.values()) else ""),
+        address="/"
+        + (f"?{urlencode({k: v for k, v in query.items() if v})}" if any(query.values()) else ""),
         statuses=list(Status),
         budget=await page.budget(),
     )
@@ -84,7 +87,9 @@ async def _changes(page: Page, job_id: str) -> AsyncIterator[ServerSentEvent]:
                 yield ServerSentEvent(card.id, event="ended")  # the page shows its files now
                 return
             if not failures:
-                yield ServerSentEvent(page.render("job_card.html", card=card, oob=True), event="change")
+                yield ServerSentEvent(
+                    page.render("job_card.html", card=card, oob=True), event="change"
+                )
         if card is not None and card.ended:
             yield ServerSentEvent(card.id, event="over")
             return

@@ -62,14 +62,16 @@ def presets_of(draft: "Draft", application: str) -> list[PresetButton]:
     trainer = _trainer(draft, application)
     chosen = draft.parameters.get(PRESET) or (draft.report and draft.report.preset)
     return [
-        PresetButton(name, PRESET_WORDS[name], _price(trainer, draft, name), name == chosen)
+        PresetButton(name, PRESET_WORDS[name], _price(trainer, name), name == chosen)
         for name in PRESETS
     ]
 
 
 def inputs_of(draft: "Draft", application: str) -> list[Input]:
     """Return a field for each input of the trainer."""
-    counts = {each.name: shown(each.value) for each in draft.report.parameters} if draft.report else {}
+    counts = (
+        {each.name: shown(each.value) for each in draft.report.parameters} if draft.report else {}
+    )
     fields = [each for each in _trainer(draft, application).fields if each.name != FORMAT]
     return [_input(each, draft.parameters, counts) for each in fields]
 
@@ -80,7 +82,9 @@ def parameters_in(form: Mapping[str, str], before: Mapping[str, object]) -> dict
     A preset sets itself alone, and takes back the steps and the rate that were set by hand, which it decides.
     """
     if PRESET in form:
-        kept = {name: value for name, value in before.items() if name not in (STEPS, "learning_rate")}
+        kept = {
+            name: value for name, value in before.items() if name not in (STEPS, "learning_rate")
+        }
         return {**kept, PRESET: form[PRESET]} if form[PRESET] else without(kept, PRESET)
     given = {name: value.strip() for name, value in form.items()}
     kept = {name: value for name, value in before.items() if name not in given}
@@ -97,7 +101,7 @@ def _trainer(draft: "Draft", application: str) -> Trainer:
     return TRAINERS.get(named) or trainer_of(application) or TRAINERS[next(iter(TRAINERS))]
 
 
-def _price(trainer: Trainer, draft: "Draft", name: str) -> float | None:
+def _price(trainer: Trainer, name: str) -> float | None:
     preset = trainer.presets.get(name)
     field = next((each for each in trainer.fields if each.name == STEPS), None)
     steps = preset.values.get(STEPS) if preset else None
@@ -118,4 +122,6 @@ def _input(field: Field, given: Mapping[str, object], counts: Mapping[str, str])
         case Rate():
             kind = "rate"
     value = str(given.get(field.name, ""))
-    return Input(field.name, label, hint, kind, value, counts.get(field.name, ""), choices, low, high)
+    return Input(
+        field.name, label, hint, kind, value, counts.get(field.name, ""), choices, low, high
+    )

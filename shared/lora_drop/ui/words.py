@@ -11,7 +11,10 @@ STATES: dict[Status, tuple[str, str]] = {
     Status.READY: ("Waiting", "It is checked, and waits for its turn at fal."),
     Status.HELD: ("Waits for you", "Nothing is sent until you decide."),
     Status.SUBMITTING: ("Being sent", "fal gets it now, once."),
-    Status.SUBMIT_UNKNOWN: ("Asking fal", "fal's answer was lost. It is not sent again until it is known."),
+    Status.SUBMIT_UNKNOWN: (
+        "Asking fal",
+        "fal's answer was lost. It is not sent again until it is known.",
+    ),
     Status.SUBMITTED: ("In fal's queue", "fal has it, and begins soon."),
     Status.TRAINING: ("Training", "You can close this page; the training goes on."),
     Status.STORING: ("Storing", "The training is done. Its files are copied and verified."),
