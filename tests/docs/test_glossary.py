@@ -18,11 +18,11 @@ STANDARD = frozenset(
     http id ideogram illegal image in incoming incomplete inference init input inspect insufficient internal
     interrupt invalid item jpeg json jwks key kind known label lambda language large late layer lazy letter
     limit line list local log long look low main make manual many markup mean message meta metadata meter
-    method metric miss model multipart name network no not number object observability occupy one open
+    method metric middleware miss model multipart name network no not number object observability occupy one open
     openapi output over overlay owner page parameter parity part patience permanent photo picture place plan
     platform png portrait post prefix prepare price process proof public publish query question queue range rate raw
     read refuse reject remainder resolve result round route row rule run s s3 safetensor sam sample save
-    schema screen secret section select send sent serve server service setting share sheet sign simulator single
+    schema screen secret section security select send sent serve server service setting share sheet sign simulator single
     skill source sqs stack stale start step storage store stream structure style summary table tag tail
     target terminal text tiff time timeout too tool total train transfer transient transition transport
     trigger turbo ui unacceptable unanswered unavailable unknown unreachable unreadable unsatisfiable until

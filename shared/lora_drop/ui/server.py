@@ -1,0 +1,184 @@
+"""The server of the page: one address on loopback, from its start to an end that leaves nothing running.
+
+uvicorn runs in a thread, so that this one hears the signals: the first ends it within seconds, although a browser holds
+connections open, and the second at once. Threads that wait for AWS or fal are daemons as uvicorn's is, and keep nothing.
+"""
+
+import logging
+import multiprocessing
+import os
+import signal
+import socket
+import threading
+from asyncio import CancelledError
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from types import FrameType
+from typing import Self
+
+import uvicorn
+from starlette.types import ASGIApp
+
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.ui.security import LOOPBACK, Access, SecurityMiddleware
+
+PORT = 8642  # the same each time, so that the address looks familiar; the next ones where others have it
+TRIES = 10
+GRACE = 1.0  # seconds for answers that are under way
+END = 2.0  # seconds, and then the thread is left behind
+CONNECTIONS = 256  # a browser has six
+HEADERS = 64 * 1024  # bytes of a request; cookies of all servers on 127.0.0.1 are among them
+ENDS = tuple(
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+)
+
+type Application = Callable[[], AbstractContextManager[ASGIApp]]
+"""Makes the page and what it needs; leaving the context closes all of it."""
+
+
+class PortOccupiedError(LoraDropError):
+    """Raised when the server cannot listen on the port that it was given."""
+
+
+def serve(
+    application: Application,
+    *,
+    port: int | None = None,
+    open_browser: Callable[[str], object] | None = None,
+    say: Callable[[str], object],
+) -> None:
+    """Serve the page on 127.0.0.1 until a signal ends it.
+
+    ``port`` None is 8642 or the next that is free. ``say`` gets one line with the address, which works once, and
+    ``open_browser`` the address. Raises PortOccupiedError.
+    """
+    with _listening(port) as listener, Ending().heard() as ending, application() as page:
+        access = Access(listener.getsockname()[1])
+        server = PageServer(SecurityMiddleware(page, access), listener, ended=ending.begin)
+        server.start()
+        address = access.address
+        say(f"Open {address}  (it works once; Ctrl-C ends the page, and no job)")
+        if open_browser is not None:  # which may wait for the browser
+            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
+        ending.wait()
+        server.stop()
+
+
+class Ending:
+    """Whether the page is to end: the first signal asks for it, and the second does not wait for it."""
+
+    def __init__(self) -> None:
+        self._asked = threading.Event()
+
+    @property
+    def should_exit(self) -> bool:
+        """Whether it is to end; sse-starlette asks this of the object that hears SIGTERM, and ends its streams."""
+        return self._asked.is_set()
+
+    def begin(self) -> None:
+        """Ask for the end."""
+        self._asked.set()
+
+    def wait(self) -> None:
+        """Return once it was asked for."""
+        self._asked.wait()
+
+    def hear(self, number: int, _frame: FrameType | None) -> None:
+        """Take a signal: end in order, and at once where it is the second."""
+        if self._asked.is_set():
+            for each in multiprocessing.active_children():
+                each.kill()
+            os._exit(128 + number)
+        self.begin()
+
+    @contextmanager
+    def heard(self) -> Iterator[Self]:
+        """End at a signal. What the caller ignores (nohup) stays ignored; Python gives the main thread all signals."""
+        main = threading.current_thread() is threading.main_thread()
+        heard = [each for each in ENDS if main and signal.getsignal(each) is not signal.SIG_IGN]
+        before = {each: signal.signal(each, self.hear) for each in heard}
+        try:
+            yield self
+        finally:
+            for each, handler in before.items():
+                signal.signal(each, handler)
+
+
+class PageServer:
+    """One run of uvicorn, in a thread of its own."""
+
+    def __init__(
+        self, app: ASGIApp, listener: socket.socket, *, ended: Callable[[], object]
+    ) -> None:
+        config = uvicorn.Config(
+            app,
+            http="h11",
+            loop="asyncio",
+            ws="none",
+            lifespan="on",
+            log_config=None,
+            log_level="error",
+            access_log=False,  # it would have the token
+            proxy_headers=False,
+            server_header=False,
+            date_header=False,
+            limit_concurrency=CONNECTIONS,
+            h11_max_incomplete_event_size=HEADERS,
+            timeout_graceful_shutdown=int(GRACE),
+        )
+        self._listener, self._ended = listener, ended
+        self._server = uvicorn.Server(config)
+        self._failed: BaseException | None = None
+        self._thread = threading.Thread(target=self._run, name="page", daemon=True)
+
+    def start(self) -> None:
+        """Begin to answer; where that fails, ``ended`` is called, and ``stop`` raises it."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """End it, within two seconds; raises what it has failed with."""
+        logging.getLogger("uvicorn.error").addFilter(_is_failure)
+        self._server.should_exit = True
+        self._thread.join(END)
+        if self._failed is not None:
+            raise self._failed
+
+    def _run(self) -> None:
+        try:
+            self._server.run(sockets=[self._listener])
+        except BaseException as failed:  # noqa: BLE001  # raised by ``stop``
+            self._failed = failed
+        finally:
+            self._ended()
+
+
+def _is_failure(record: logging.LogRecord) -> bool:
+    """Whether uvicorn says an error at the end; that answers are cut off then is none."""
+    failed = record.exc_info[1] if record.exc_info else None
+    return failed is not None and not isinstance(failed, CancelledError)
+
+
+@contextmanager
+def _listening(port: int | None) -> Iterator[socket.socket]:
+    """A socket on loopback; raises PortOccupiedError."""
+    wanted = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
+    for each in wanted:
+        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
+        if (
+            os.name == "posix"
+        ):  # there it means: also just after another server; on Windows: beside it
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            listener.bind((LOOPBACK, each))
+            listener.listen()
+        except OSError as failed:
+            listener.close()
+            if each == wanted[-1]:
+                raise PortOccupiedError(
+                    f"The page cannot listen on {LOOPBACK} port {each}: {failed.strerror}. "
+                    "Leave --port out, which takes a free one."
+                ) from failed
+            continue
+        with listener:
+            yield listener
+        return
