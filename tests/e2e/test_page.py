@@ -165,9 +165,7 @@ def test_cancelled_on_the_page(stack: Deployed, opened: Page) -> None:
     page = opened
     job_id = trained(stack, "page-cancel.zip")
     page.goto(f"{page.url.partition('/drafts')[0].rstrip('/')}/jobs/{job_id}")
-    expect(page.locator(".state")).to_have_text(
-        re.compile("Training|queue")
-    )
+    expect(page.locator(".state")).to_have_text(re.compile("Training|queue"))
     page.click("#cancel")
     page.click("#do-cancel")
     expect(page.locator(".state")).to_have_text("Cancelled")

@@ -11,12 +11,13 @@ from starlette.routing import Route
 
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
-from lora_drop.ui.backends import Action, JobCard, JobPage
+from lora_drop.ui.backends import Action, JobCard, JobPage, Usage
 from lora_drop.ui.page import Page, in_thread, page_of, see
-from lora_drop.ui.security import REPORT_POLICY
 
 LOOKS = 1.0  # seconds between two looks at a job
 MOST_PAUSE = 15.0  # seconds, after failures in a row
+# Of a report, which comes from elsewhere: it is seen, in an origin of its own, and can do nothing.
+REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
 
 async def home(request: Request) -> Response:
@@ -61,8 +62,16 @@ async def show(request: Request) -> Response:
     """Show one job."""
     page, job_id = page_of(request), request.path_params["job_id"]
     card = await in_thread(page.backend.card, job_id)
-    usage = await in_thread(page.backend.usage, job_id) if card.status is Status.SUCCEEDED else None
+    usage = await _usage(page, job_id) if card.status is Status.SUCCEEDED else None
     return page.answer("job.html", card=card, usage=usage, budget=await page.budget())
+
+
+async def _usage(page: Page, job_id: str) -> Usage | None:
+    """Return how a LoRA is used; None also of a trainer whose use is not known."""
+    try:
+        return await in_thread(page.backend.usage, job_id)
+    except LoraDropError:
+        return None  # its files are what counts
 
 
 async def events(request: Request) -> Response:

@@ -1,0 +1,300 @@
+"""What the page shows and does in each of its states, over a backend that says what a test wants."""
+
+import time
+import zipfile
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from html import unescape
+from pathlib import Path
+
+import pytest
+from lora_drop.ui.drafts import Draft, Drafts
+from lora_drop.ui.workers import Workers
+from starlette.testclient import TestClient
+
+from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.progress import PublicProgress
+from lora_drop.jobs.status import Status
+from lora_drop.ui.app import make_app
+from lora_drop.ui.backends import Action, JobFile, LogLine
+from tests.support.page_backend import AT, StubBackend, job
+from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, LIKE, portrait_folder
+
+HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
+SCRIPT = "<script>alert"
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    pool = Workers()
+    yield pool
+    pool.close()
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return portrait_folder(tmp_path_factory.mktemp("photos") / "ada", long_side=800)
+
+
+@pytest.fixture
+def drafts(tmp_path: Path, workers: Workers) -> Drafts:
+    return Drafts(tmp_path / "drafts", workers, DEFAULT.application)
+
+
+@pytest.fixture
+def backend() -> StubBackend:
+    return StubBackend()
+
+
+@pytest.fixture
+def page(backend: StubBackend, drafts: Drafts) -> Iterator[TestClient]:
+    with TestClient(make_app(backend, drafts), follow_redirects=False) as client:
+        yield client
+
+
+def drop(page: TestClient, folder: Path, name: str = "ada") -> str:
+    """Drop a folder as the script does, and return the address of its sheet."""
+    address: str = page.post("/drafts", data={"name": name}).json()["address"]
+    for file in sorted(folder.iterdir()):
+        put = page.put(f"{address}/files", params={"name": file.name}, content=file.read_bytes())
+        assert put.status_code == 201, put.text
+    assert page.post(f"{address}/finish", headers={"Accept": "application/json"}).is_success
+    return address
+
+
+def checked(drafts: Drafts, address: str) -> Draft:
+    """The draft once its newest check has ended."""
+    end = time.monotonic() + 120
+    while not (draft := drafts.get(address.rpartition("/")[2])).current:
+        assert time.monotonic() < end
+        time.sleep(0.05)
+    return draft
+
+
+def number(draft: Draft, name: str) -> int:
+    return next(file.number for file in draft.files if file.name == name)
+
+
+def shown(page: TestClient, address: str) -> str:
+    answer = page.get(address)
+    assert answer.status_code == 200, answer.text
+    return answer.text
+
+
+def test_sheet_shows_every_verdict(page: TestClient, drafts: Drafts, photos: Path) -> None:
+    address = drop(page, photos)
+    draft = checked(drafts, address)
+    text = shown(page, address)
+    assert text.count('class="photo ') == 30
+    assert "Cannot be trained on yet." in text
+    assert f'href="#photo-{number(draft, DAMAGED)}"' in text  # what to do leads to the photo
+    assert 'id="train" disabled' in text
+    for kind, count in (("refused", 1), ("advised", 2), ("image_blurred", 1), ("kept", 29)):
+        assert shown(page, f"{address}?show={kind}").count('class="photo ') == count, kind
+
+
+def test_rejected_photo_goes_and_the_rest_trains(
+    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    """Left out without a script: the form answers with the way back to the photo, and the dataset can be paid."""
+    address = drop(page, photos)
+    draft = checked(drafts, address)
+    left = number(draft, DAMAGED)
+    answer = page.post(f"{address}/photos/{left}/reject")
+    assert (answer.status_code, answer.headers["location"]) == (303, f"{address}#photo-{left}")
+    page.post(
+        f"{address}/photos/{number(draft, CAPTIONED)}/caption", data={"caption": "laughs\r\nloud"}
+    )
+    draft = checked(drafts, address)
+    text = shown(page, address)
+    assert "29 photos will be trained on." in text
+    assert "Train for $6.00" in text
+    page.post(f"{address}/parameters", data={"preset": "portrait"})
+    draft = checked(drafts, address)
+    assert "Train for $3.60" in shown(page, address)
+
+    sent = page.post(f"{address}/train", data={"revision": str(draft.revision)})
+    assert sent.headers["location"] == address
+    wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
+    assert page.get(address).headers["location"] == "/jobs/ada-training"
+    [(data, name, parameters)] = backend.trained
+    assert (name, parameters) == ("ada", {"preset": "portrait"})
+    archive = zipfile.ZipFile(__import__("io").BytesIO(data))
+    assert DAMAGED not in archive.namelist()
+    assert archive.read(CAPTIONED.replace("jpg", "txt")) == b"laughs\nloud"
+
+
+def wait_for(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 60
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.05)
+
+
+def test_price_of_another_revision_pays_nothing(
+    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    address = drop(page, photos)
+    draft = checked(drafts, address)
+    page.post(f"{address}/photos/{number(draft, DAMAGED)}/reject")
+    draft = checked(drafts, address)
+    for revision in (str(draft.revision - 1), "", "x", "99999999999999999999"):
+        answer = page.post(f"{address}/train", data={"revision": revision})
+        assert answer.status_code == 409, revision
+    assert backend.trained == []
+
+
+def test_duplicate_stands_beside_its_pair(page: TestClient, drafts: Drafts, photos: Path) -> None:
+    address = drop(page, photos)
+    draft = checked(drafts, address)
+    text = shown(page, f"{address}/photos/{number(draft, ALIKE)}")
+    assert text.count("<figure>") == 2
+    assert f'It looks like <a href="{address}/photos/{number(draft, LIKE)}">' in text
+
+
+def test_script_gets_the_parts_that_change(page: TestClient, drafts: Drafts, photos: Path) -> None:
+    address = drop(page, photos)
+    left = number(checked(drafts, address), DAMAGED)
+    answer = page.post(f"{address}/photos/{left}/reject", headers={"HX-Request": "true"})
+    assert answer.text.startswith("<li ")
+    for part in ("verdict", "filters", "strip"):
+        assert f'id="{part}"' in answer.text
+    assert "You left it out." in answer.text
+    refused = page.post(f"{address}/train", data={"revision": "0"}, headers={"HX-Request": "true"})
+    assert (refused.status_code, 'id="said"' in refused.text) == (409, True)
+
+
+@pytest.mark.parametrize(
+    ("status", "words"),
+    [
+        (Status.TRAINING, ["Step <strong>740</strong> of 1,500", "about 12 min left", "loss=0.4"]),
+        (Status.HELD, ["Waits for you", "MaxJobUsd", 'href="/jobs/ada-held/approve"']),
+        (Status.SUBMITTED, ["3 requests before it", "connection refused."]),
+        (Status.READY, ["2 older jobs come first."]),
+        (Status.SUCCEEDED, ["lora.safetensors", "89.7 MB", "Write <strong>ada</strong>", "import fal_client"]),
+        (Status.FAILED, ["fal could not train it.", "Train again"]),
+        (Status.REJECTED, ["Nothing was paid", "IMG_0007.jpg"]),
+    ],
+)  # fmt: skip
+def test_job_says_where_it_stands(page: TestClient, status: Status, words: list[str]) -> None:
+    text = unescape(shown(page, f"/jobs/ada-{status.lower()}"))
+    for each in words:
+        assert each in text
+
+
+def test_decision_is_asked_and_done_once(page: TestClient, backend: StubBackend) -> None:
+    for action in Action:
+        address = f"/jobs/ada-succeeded/{action}"
+        assert "It costs $3.60" in shown(page, address)
+        assert backend.acted == []
+        answer = page.post(address)
+        target = "/" if action is Action.FORGET else "/jobs/ada-succeeded"
+        assert (answer.status_code, answer.headers["location"]) == (303, target)
+        assert backend.acted == [("ada-succeeded", action)]
+        backend.acted.clear()
+
+
+def test_list_is_filtered_by_its_address(page: TestClient) -> None:
+    rows = 'class="title" href="/jobs/'
+    assert shown(page, "/").count(rows) == 10
+    assert shown(page, "/?status=HELD").count(rows) == 1
+    assert shown(page, "/?search=train").count(rows) == 1
+    assert "No job fits." in shown(page, "/?search=nothing&status=HELD")
+    assert shown(page, "/?status=nonsense").count(rows) == 10
+
+
+def test_silent_stack_is_said_and_the_drop_works(page: TestClient, backend: StubBackend) -> None:
+    backend.unreachable = True
+    text = shown(page, "/")
+    assert "The stack does not answer." in text
+    assert 'id="drop"' in text
+    assert page.get("/jobs/ada-held").status_code == 409
+
+
+def test_unknown_is_404_with_a_way_back(page: TestClient) -> None:
+    for address in ("/jobs/none", "/nothing", "/drafts/0123456789abcdef"):
+        answer = page.get(address)
+        assert answer.status_code in (404, 409), address
+        assert 'href="/"' in answer.text
+    assert page.put("/").status_code == 405
+
+
+@pytest.mark.promise("nothing secret or private leaks")
+def test_hostile_words_are_only_words(
+    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path, tmp_path: Path
+) -> None:
+    """A script in the name of a file or a dataset, a caption, a log line, a trigger phrase or a problem is text on every page."""
+    folder = tmp_path / "hostile"
+    folder.mkdir()
+    for file in sorted(photos.iterdir())[:12]:
+        (folder / file.name).write_bytes(file.read_bytes())
+    address: str = page.post("/drafts", data={"name": HOSTILE}).json()["address"]
+    for file in sorted(folder.iterdir()):
+        name = HOSTILE.replace("/", "_") + file.name
+        page.put(f"{address}/files", params={"name": name}, content=file.read_bytes())
+    page.post(f"{address}/finish", headers={"Accept": "application/json"})
+    draft = checked(drafts, address)
+    first = next(file for file in draft.files if file.name.endswith("1.jpg"))
+    page.post(f"{address}/photos/{first.number}/caption", data={"caption": HOSTILE})
+    page.post(f"{address}/parameters", data={"trigger_phrase": "<script>alert(1)</script>"})
+    checked(drafts, address)
+    far = PublicProgress(step=1, steps=2, percent=50, eta_seconds=1, at=AT)
+    backend.cards["bad"] = job(
+        Status.TRAINING,
+        id="bad",
+        dataset=HOSTILE,
+        trigger_phrase=HOSTILE,
+        log=(LogLine(HOSTILE),),
+        problems=(Problem(code="x", message=HOSTILE, member=HOSTILE),),
+        progress=far,
+        silence=HOSTILE,
+        waiting=HOSTILE,
+        cost=HOSTILE,
+        location=HOSTILE,
+    )
+    backend.cards["done"] = replace(
+        backend.cards["bad"],
+        id="done",
+        status=Status.SUCCEEDED,
+        files=(JobFile(HOSTILE, 1, HOSTILE),),
+    )
+    places = (
+        "/",
+        address,
+        f"{address}?show={HOSTILE}",
+        f"{address}/photos/{first.number}",
+        "/jobs/bad",
+        "/jobs/done",
+        f"/?search={HOSTILE}",
+        f"{address}/discard",
+    )
+    for place in places:
+        text = shown(page, place)
+        assert SCRIPT not in text, place
+        assert "<img src=x" not in text, place
+        assert "\u202e" not in text.replace("<textarea", "").partition("</textarea>")[2], place
+
+
+def test_report_can_do_nothing(page: TestClient) -> None:
+    answer = page.get("/jobs/ada-succeeded/report")
+    policy = answer.headers["content-security-policy"]
+    assert "sandbox" in policy
+    assert "script-src" not in policy
+    assert "default-src 'none'" in policy
+
+
+def test_file_is_fetched_from_where_it_lies(
+    page: TestClient, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answer = page.get("/jobs/ada-succeeded/files/lora.safetensors")
+    assert (answer.status_code, answer.headers["location"][:31]) == (
+        302,
+        "https://models.example/ada-succ",
+    )
+    here = tmp_path / "lora.safetensors"
+    here.write_bytes(b"weights")
+    monkeypatch.setattr(backend, "file", lambda _job, _name: here)
+    answer = page.get("/jobs/ada-succeeded/files/lora.safetensors")
+    assert answer.content == b"weights"
+    assert "attachment" in answer.headers["content-disposition"]
