@@ -150,7 +150,7 @@ def test_too_large_folder_is_refused(album: Path, monkeypatch: pytest.MonkeyPatc
     """A folder that is too large is refused as its ZIP would be, before it is copied."""
     with (album / "long.jpg").open("wb") as photo:
         os.truncate(photo.fileno(), MAX_DATASET_BYTES)  # no block of it is on the disk
-    monkeypatch.setattr("lora_drop.client.archive._write", None)
+    monkeypatch.setattr("lora_drop.client.archive.write_archive", None)
     with pytest.raises(DatasetRejectedError, match="dataset_too_large"), archive_of(album):
         pass
     assert [each.code for each in check_dataset(album).errors] == ["dataset_too_large"]

@@ -25,7 +25,7 @@ LAPLACIAN = ImageFilter.Kernel(
 def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
     """Return how a decoded image looks; the image stays as it is."""
     transparent = is_transparent(image)
-    larger = screen_colours(_smaller(image), coded=header.coded)
+    larger = screen_colours(smaller(image), coded=header.coded)
     part = flat_part(flat(larger))
     small = larger.copy()
     small.thumbnail((MEASURED, MEASURED))
@@ -45,9 +45,9 @@ def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
     )
 
 
-def _smaller(image: Image.Image) -> Image.Image:
-    """Return a copy that is at least as large as what is measured, made before anything else costs memory."""
-    factor = max(image.size) // (2 * MEASURED)
+def smaller(image: Image.Image, side: int = MEASURED) -> Image.Image:
+    """Return a copy that is at least twice as large as what is looked at, made before anything else costs memory."""
+    factor = max(image.size) // (2 * side)
     if factor < 2 or image.mode in ("1", "P") or image.mode.startswith("I;16"):  # noqa: PLR2004
         return image
     return image.reduce(factor)

@@ -117,7 +117,7 @@ class PillowPictures:
 
     def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
-        image = _decoded(data, header, at_least=(MEASURED, MEASURED))
+        image = decoded(data, header, at_least=(MEASURED, MEASURED))
         check_no_zeros(WholeImage(data), header)
         if header.format is ImageFormat.JPEG:
             try:
@@ -147,7 +147,7 @@ class PillowPictures:
         else:
             size = (header.width, header.height)
             least = _size_after(size) if Change.SHRUNK in changes else None
-            image = _decoded(data, header, at_least=least)
+            image = decoded(data, header, at_least=least)
             mended = _changed(image, header, changes, lossless=lossless)
         return _checked(mended)
 
@@ -162,7 +162,7 @@ def _whole(
     if look.flat_part is None:
         return look
     if image.size != (header.width, header.height):
-        image = _decoded(data, header)
+        image = decoded(data, header)
     part = as_filled(flat(screen_colours(image, coded=header.coded)), look.flat_part)
     if part is not None and part.sure:
         raise broken()
@@ -209,7 +209,7 @@ def _checked(mended: bytes) -> Mended:
     return Mended(mended, after)
 
 
-def _decoded(
+def decoded(
     data: bytes, header: ImageHeader, *, at_least: tuple[int, int] | None = None
 ) -> Image.Image:
     """Return all of the first picture, decoded as what its header says and as nothing else.

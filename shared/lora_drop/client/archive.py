@@ -1,5 +1,6 @@
 """A dataset on this machine: a ZIP as it is, or a folder that becomes one."""
 
+import io
 import re
 import tempfile
 import zipfile
@@ -46,7 +47,7 @@ def archive_of(path: Path, *, without: Collection[str] = ()) -> Iterator[Archive
     with tempfile.TemporaryDirectory(prefix="lora-drop-") as temporary:
         target = Path(temporary) / "dataset.zip"
         links = _pack(path, target, without)
-        yield Archive(target, f"{_plain(path.resolve().name)}.zip", links)
+        yield Archive(target, key_of(path.resolve().name), links)
 
 
 def key_of(name: str) -> str:
@@ -69,8 +70,8 @@ def _pack(folder: Path, target: Path, without: Collection[str]) -> tuple[str, ..
             raise CommandError(
                 _nothing_in(folder, links, [each for each in names if is_junk(each)])
             )
-        _refuse_too_much(files)
-        _write(files, target)
+        refuse_too_much({name: path.stat().st_size for name, path in files.items()})
+        write_archive(files, target)
     except OSError as error:
         raise CommandError(f"{folder} cannot be packed: {error}.") from error
     except UnicodeEncodeError as error:
@@ -102,21 +103,22 @@ def _leads_out(folder: Path, name: str) -> bool:
     return not (target.exists() and target.is_relative_to(folder.resolve()))
 
 
-def _refuse_too_much(files: Mapping[str, Path]) -> None:
-    """A ZIP of these would be refused by its directory alone: it need not be made."""
-    sizes = {name: path.stat().st_size for name, path in files.items()}
+def refuse_too_much(sizes: Mapping[str, int]) -> None:
+    """Raise DatasetRejectedError where a ZIP of files of these sizes would be refused by its directory alone."""
     members = [Member(name, zipfile.ZIP_STORED, 0, size, size) for name, size in sizes.items()]
     if problem := size_problem(select(members).others):
         raise DatasetRejectedError([problem])
 
 
-def _write(files: Mapping[str, Path], target: Path) -> None:
+def write_archive(files: Mapping[str, Path | bytes], target: Path) -> None:
+    """Write a ZIP of these files, in this order; the same files make the same bytes. Raises OSError."""
     with zipfile.ZipFile(target, "w") as archive:  # stored: photos do not shrink
         for name, file in files.items():
             entry = zipfile.ZipInfo(name, WHEN)
             entry.external_attr = 0o644 << 16
-            entry.file_size = file.stat().st_size
-            with file.open("rb") as source, archive.open(entry, "w") as member:
+            entry.file_size = len(file) if isinstance(file, bytes) else file.stat().st_size
+            opened = io.BytesIO(file) if isinstance(file, bytes) else file.open("rb")
+            with opened as source, archive.open(entry, "w") as member:
                 while chunk := source.read(1 << 20):
                     member.write(chunk)
 

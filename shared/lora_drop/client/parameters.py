@@ -51,9 +51,17 @@ def check_parameters(
     what is wrong with ``metadata``. What is wrong with the archive is left to the stack, whose
     verdict lies beside the dataset then: None.
     """
+    return resolved_here(
+        _training_json(archive), key=key, metadata=metadata, application=application
+    )
+
+
+def resolved_here(
+    training_json: bytes | None, *, key: str, metadata: Mapping[str, str], application: str
+) -> ResolvedParameters | None:
+    """Return the same of a dataset that is not packed yet, with the content of its ``training.json``."""
     try:
         owner_fields(metadata)
-        training_json = _training_json(archive)
         return resolve(
             key=key,
             training_json=training_json,

@@ -95,6 +95,18 @@ def _folders(name: str) -> set[str]:
     return {each.casefold() for each in re.split(r"[/\\]", name)[:-1]}
 
 
+def named_masks(photo: str, names: Sequence[str]) -> Sequence[str]:
+    """Return the files of these that are this photo's masks by their names; they are where they are grey as well."""
+    owned = {name: own for name in names if (own := _own(name))}
+    same = [name for name in names if name not in owned and _alone(name) == _alone(photo)]
+    return [
+        name
+        for name, own in owned.items()
+        if name != photo
+        and (own == stem(photo) or (same == [photo] and _alone(own) == _alone(photo)))
+    ]
+
+
 def _own(name: str) -> str:
     """Return the stem of the photo that a mask of this name belongs to; empty where the name says nothing of one."""
     if match := MASK_NAME.fullmatch(stem(name)):

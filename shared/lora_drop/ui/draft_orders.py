@@ -1,0 +1,110 @@
+"""The order of a training: written down before anything is sent, once, whoever asks for it how often."""
+
+import fcntl
+import threading
+from collections.abc import Callable
+from contextlib import ExitStack
+from datetime import UTC, datetime
+from io import BufferedWriter
+from pathlib import Path
+
+from lora_drop.adapters.local_files import sha256_of
+from lora_drop.client.errors import CommandError
+from lora_drop.jobs.errors import LoraDropError
+from lora_drop.ui.backends import Progress
+from lora_drop.ui.draft_state import DraftState, Order, WrittenOrder, is_locked
+from lora_drop.ui.draft_store import DraftStore
+
+ORDERING = "ordering"
+INTERRUPTED = (
+    "The page was closed before the training had an id. Press Train again: it goes on where it was, and nothing "
+    "is paid twice."
+)
+AGAIN = "Press Train again: nothing is paid twice."
+
+type Train = Callable[[Path, Progress], str]
+
+
+class Orders:
+    """Runs orders, each in a thread of its own."""
+
+    def __init__(self, store: DraftStore) -> None:
+        self._store = store
+        self._sent: dict[str, int] = {}  # bytes, of what this process sends
+
+    def begin(self, draft_id: str, revision: int, train: Train) -> None:
+        """Order a training unless it is ordered already; raises CommandError where it cannot be."""
+        folder = self._store.path(draft_id)
+        with ExitStack() as undo:
+            with self._store.changed(draft_id) as state:
+                if state.order and (state.order.job_id or is_locked(folder / ORDERING)):
+                    return
+                self._check(draft_id, state, revision)
+                archive = folder / state.sent
+                state.order = WrittenOrder(at=datetime.now(UTC), total=archive.stat().st_size)
+                held = undo.enter_context((folder / ORDERING).open("ab"))
+                # Only a look whether it is held can hold it now, which takes no time.
+                fcntl.flock(held, fcntl.LOCK_EX)
+            undo.pop_all()  # the thread's from here on
+        self._sent[draft_id] = 0
+        threading.Thread(
+            target=self._run, args=(draft_id, archive, train, held), name="order", daemon=True
+        ).start()
+
+    def seen(self, draft_id: str, state: DraftState) -> Order | None:
+        """Return what the page shows of the order of a dataset."""
+        order = state.order
+        if order is None:
+            return None
+        open_ = order.job_id is None and order.problem is None
+        running = open_ and is_locked(self._store.path(draft_id) / ORDERING)
+        return Order(
+            at=order.at,
+            sent=order.total if order.job_id else self._sent.get(draft_id, 0),
+            total=order.total,
+            running=running,
+            job_id=order.job_id,
+            problem=INTERRUPTED if open_ and not running else order.problem,
+        )
+
+    def _check(self, draft_id: str, state: DraftState, revision: int) -> None:
+        """Raise CommandError unless this very revision was accepted, and its archive is the one that was checked."""
+        if revision != state.revision:
+            raise CommandError(
+                "The dataset has changed since this page was loaded. Look at it, and press Train again."
+            )
+        report = self._store.report(draft_id, state)
+        if report is None or state.report_revision != state.revision:
+            raise CommandError("The dataset is still being checked. Wait for the result.")
+        if not report.accepted:
+            raise CommandError("The dataset cannot be trained on. Put right what the check says.")
+        archive = self._store.path(draft_id) / state.sent
+        if state.packed != state.content or sha256_of(archive) != state.sha256:
+            raise CommandError(
+                f"{archive} is not the file that was checked: something else has changed it. Nothing was "
+                "sent. Drop the photos again."
+            )
+
+    def _run(self, draft_id: str, archive: Path, train: Train, held: BufferedWriter) -> None:
+        """Send the archive, and write down what became of it."""
+
+        def progress(sent: int, total: int) -> None:  # noqa: ARG001  # of the same archive
+            self._sent[draft_id] = sent
+
+        job_id, problem = None, None
+        with held:
+            try:
+                job_id = train(archive, progress)
+            except LoraDropError as error:
+                problem = str(error) or AGAIN
+            except OSError as error:
+                problem = f"The training was not ordered: {error}. {AGAIN}"
+            except Exception as mistake:  # noqa: BLE001  # whatever it is, a person reads it
+                name = type(mistake).__name__
+                problem = (
+                    f"The training was not ordered: {name}: {mistake}. Please report it. {AGAIN}"
+                )
+            with self._store.changed(draft_id) as state:
+                if state.order is not None:
+                    state.order.job_id, state.order.problem = job_id, problem
+        self._sent.pop(draft_id, None)

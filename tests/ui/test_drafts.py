@@ -1,0 +1,277 @@
+"""Datasets that are looked through: dropped, checked as the command checks them, and kept over a killed server."""
+
+import time
+import zipfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import pytest_socket
+
+from lora_drop.client.archive import archive_of
+from lora_drop.client.check import check_dataset
+from lora_drop.client.errors import CommandError
+from lora_drop.datasets.report import Report
+from lora_drop.ui.drafts import Draft, Drafts, UnknownDraftError
+from lora_drop.ui.workers import Workers
+from tests.support.client_fixtures import phone_data, photo
+from tests.support.zips import Part, assembled
+
+APPLICATION = "fal-ai/flux-lora-portrait-trainer"
+LONG = "a" * 256
+SAFE = {
+    "photo.jpg": "photo.jpg",
+    "more/photo.jpg": "more/photo.jpg",
+    "more\\photo.jpg": "more/photo.jpg",
+    "/etc/passwd": "etc/passwd",
+    "C:\\Users\\ada\\photo.jpg": "Users/ada/photo.jpg",
+    "./more//photo.jpg": "more/photo.jpg",
+    "<b onload=x>.jpg": "<b onload=x>.jpg",
+    "é".ljust(200): "é".ljust(200),
+}
+HOSTILE = [
+    "",
+    "/",
+    "..",
+    "../photo.jpg",
+    "more\\..\\..\\photo.jpg",
+    "a\0.jpg",
+    f"{LONG}.jpg",
+    "\udc80.jpg",
+]
+
+
+@pytest.fixture(autouse=True)
+def _sockets_off() -> None:
+    pytest_socket.disable_socket(allow_unix_socket=True)
+
+
+@pytest.fixture(scope="module")
+def workers() -> Iterator[Workers]:
+    made = Workers()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def drafts(tmp_path: Path, workers: Workers) -> Iterator[Drafts]:
+    made = Drafts(tmp_path / "drafts", workers, APPLICATION)
+    yield made
+    made._checks._queue.close()  # the processes are those of the next test as well
+
+
+@pytest.fixture
+def album(tmp_path: Path) -> Path:
+    """A folder with everything: captions, parameters, a folder below, a computer's own files, no photo."""
+    folder = tmp_path / "Ada: Lovelace?"
+    (folder / "more").mkdir(parents=True)
+    for number in range(12):
+        (folder / f"{number}.jpg").write_bytes(photo(600, number))
+    (folder / "more" / "x.JPEG").write_bytes(photo(620, 99))
+    (folder / "3.txt").write_text("a photo of [trigger] in a garden")
+    (folder / "4.caption").write_text("a photo of [trigger] on a boat")
+    (folder / "training.json").write_text('{"steps": 700}')
+    (folder / ".DS_Store").write_bytes(b"x")
+    (folder / "more" / "._x.JPEG").write_bytes(b"x")
+    (folder / "notes.pdf").write_bytes(b"%PDF-1.7")
+    return folder
+
+
+def put(drafts: Drafts, draft_id: str, name: str, data: bytes) -> int:
+    received = drafts.incoming(draft_id)
+    received.write_bytes(data)
+    return drafts.add(draft_id, name, received).number
+
+
+def dropped(drafts: Drafts, path: Path) -> Draft:
+    """Drop a folder or a ZIP, and wait for its check."""
+    draft = drafts.create(path.name)
+    if path.is_file():
+        put(drafts, draft.id, path.name, path.read_bytes())
+    for file in path.rglob("*") if path.is_dir() else ():
+        if file.is_file():
+            put(drafts, draft.id, file.relative_to(path).as_posix(), file.read_bytes())
+    drafts.finish(draft.id)
+    return checked(drafts, draft.id)
+
+
+def checked(drafts: Drafts, draft_id: str) -> Draft:
+    """Wait until a dataset was checked as it is now."""
+    for _ in range(600):
+        draft = drafts.get(draft_id)
+        if draft.current or draft.problem:
+            return draft
+        time.sleep(0.05)
+    raise AssertionError("the check does not end")
+
+
+def number_of(draft: Draft, name: str) -> int:
+    return next(file.number for file in draft.files if file.name == name)
+
+
+def said(report: Report | None) -> dict[str, Any]:
+    """A report but for what differs from one check to the next."""
+    assert report is not None
+    return report.model_dump(mode="json", exclude={"seconds", "bytes_read", "requests"})
+
+
+def names_in(archive: Path) -> list[str]:
+    with zipfile.ZipFile(archive) as opened:
+        return opened.namelist()
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_the_page_finds_what_the_command_finds_of_a_folder(drafts: Drafts, album: Path) -> None:
+    """What `lora-drop ui` says of a folder is what `lora-drop check` says of it, from the same archive."""
+    draft = dropped(drafts, album)
+
+    with archive_of(album) as archive:
+        packed = archive.path.read_bytes()
+    assert (drafts._store.path(draft.id) / "dataset.zip").read_bytes() == packed
+    assert said(draft.report) == said(check_dataset(album))
+    assert not draft.zipped
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_the_page_finds_what_the_command_finds_of_a_zip(drafts: Drafts, tmp_path: Path) -> None:
+    """What `lora-drop ui` says of a ZIP is what `lora-drop check` says of it, from its very bytes."""
+    file = tmp_path / "phone.zip"
+    file.write_bytes(phone_data())
+
+    draft = dropped(drafts, file)
+
+    assert said(draft.report) == said(check_dataset(file))
+    assert (draft.zipped, draft.name) == (True, "phone.zip")
+    kept = [name for name in names_in(file) if not name.endswith("/")]
+    assert {each.name for each in draft.files} <= set(kept)
+    assert all(drafts.thumbnail(draft.id, each.number)[:2] == b"\xff\xd8" for each in draft.files)
+
+
+def test_a_first_preview_is_there_before_the_last_file(drafts: Drafts) -> None:
+    draft = drafts.create("album")
+    number = put(drafts, draft.id, "a.jpg", photo(600, 1))
+    assert drafts.thumbnail(draft.id, number) == drafts.thumbnail(draft.id, number)
+    assert not drafts.get(draft.id).complete
+
+
+def test_a_large_picture_is_as_large_as_a_screen(drafts: Drafts) -> None:
+    draft = drafts.create("album")
+    number = put(drafts, draft.id, "a.jpg", photo(600, 1))
+    assert len(drafts.picture(draft.id, number)) > len(drafts.thumbnail(draft.id, number))
+
+
+@pytest.mark.parametrize("name", SAFE)
+def test_a_name_is_one_within_what_was_dropped(drafts: Drafts, name: str) -> None:
+    draft = drafts.create("album")
+    put(drafts, draft.id, name, b"x")
+
+    assert [file.name for file in drafts.get(draft.id).files] == [SAFE[name]]
+    assert sorted(each.name for each in (drafts._store.path(draft.id) / "files").iterdir()) == ["1"]
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_name_that_is_none_is_refused(drafts: Drafts, name: str) -> None:
+    draft = drafts.create("album")
+    with pytest.raises(CommandError, match=r"Rename|again"):
+        put(drafts, draft.id, name, b"x")
+    assert drafts.get(draft.id).files == ()
+
+
+@pytest.mark.parametrize("draft_id", ["", "..", "../x", "0" * 15, "0" * 16, "A" * 16])
+def test_an_id_is_no_path(drafts: Drafts, draft_id: str) -> None:
+    with pytest.raises(UnknownDraftError):
+        drafts.get(draft_id)
+
+
+def test_the_same_name_again_replaces_the_file(drafts: Drafts) -> None:
+    draft = drafts.create("album")
+    first = put(drafts, draft.id, "a.jpg", photo(600, 1))
+    second = put(drafts, draft.id, "a.jpg", photo(600, 2))
+
+    assert [file.number for file in drafts.get(draft.id).files] == [second]
+    with pytest.raises(CommandError, match="no such file"):
+        drafts.thumbnail(draft.id, first)
+
+
+def test_hidden_files_are_taken_and_left_out(drafts: Drafts) -> None:
+    draft = drafts.create("album")
+    assert put(drafts, draft.id, "more/.DS_Store", b"x") == 0
+    assert drafts.get(draft.id).files == ()
+
+
+def test_an_empty_folder_says_what_to_do(drafts: Drafts, tmp_path: Path) -> None:
+    (tmp_path / "empty").mkdir()
+    draft = dropped(drafts, tmp_path / "empty")
+    assert draft.problem == "empty holds no photos. Drop a folder with at least 10 of them."
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"", "archive_empty"),
+        (b"PK is no ZIP", "archive_invalid_format"),
+        (
+            assembled([Part(content=bytes(10**8), packed=None, entry={"size": 10})]),
+            "archive_header_mismatch",
+        ),
+        (assembled([Part(name=b"../a.jpg")]), "archive_unsafe_name"),
+        (assembled([Part(flags=1)]), "dataset_encrypted"),
+    ],
+)
+def test_a_zip_that_cannot_be_unpacked_is_said_by_the_check(
+    drafts: Drafts, tmp_path: Path, data: bytes, code: str
+) -> None:
+    """A bomb, a damaged and an encrypted ZIP are refused in the words of the command, and unpacked nowhere."""
+    file = tmp_path / "album.zip"
+    file.write_bytes(data)
+
+    draft = dropped(drafts, file)
+
+    assert draft.report is not None
+    assert [problem.code for problem in draft.report.errors][:1] == [code]
+    assert said(draft.report) == said(check_dataset(file))
+    assert draft.files == ()
+
+
+def test_folders_are_this_persons_alone(drafts: Drafts) -> None:
+    path = drafts._store.path(drafts.create("album").id)
+    assert {each.stat().st_mode & 0o777 for each in (path.parent, path, path / "files")} == {0o700}
+
+
+def test_newest_come_first(drafts: Drafts) -> None:
+    made = [drafts.create(name).id for name in ("a", "b", "c")]
+    assert [draft.id for draft in drafts.all()] == made[::-1]
+
+
+def test_a_discarded_dataset_is_gone(drafts: Drafts, album: Path) -> None:
+    draft = dropped(drafts, album)
+    path = drafts._store.path(draft.id)
+
+    drafts.discard(draft.id)
+
+    assert not path.exists()
+    with pytest.raises(UnknownDraftError):
+        drafts.get(draft.id)
+    assert drafts.all() == []
+
+
+def test_everything_is_there_after_a_killed_server(
+    drafts: Drafts, workers: Workers, tmp_path: Path
+) -> None:
+    """A killed page forgets nothing, and a check that it interrupted is made again when one looks."""
+    draft = drafts.create("album")
+    for number in range(12):
+        put(drafts, draft.id, f"{number}.jpg", photo(600, number))
+    drafts._checks._queue.close()  # it was killed before the check
+    drafts.finish(draft.id)
+
+    again = Drafts(tmp_path / "drafts", workers, APPLICATION)
+    found = checked(again, draft.id)
+    again._checks._queue.close()
+
+    assert found.report is not None
+    assert found.report.images == 12
+    third = Drafts(tmp_path / "drafts", workers, APPLICATION)
+    assert third.get(draft.id) == found
+    third._checks._queue.close()
