@@ -13,7 +13,7 @@ STANDARD = frozenset(
     change check choice chunk clean cli client code colour command common config conflict content control
     convert copy count cursor damage data dead deadline deploy describe dev difference directory display doc
     doctor download drift drop dynamo dynamodb early embedded emulator end entry error evaluate event
-    eventbridge exist explain explanation extra fail fal field file finding finish fix flag flat follow
+    eventbridge exist explain explanation extra fail fal field file finding finish fix flag flat folder follow
     foreign forget format forward found fresh gateway go gone group handle header heif history host html
     http id ideogram illegal image in incoming incomplete inference init input inspect insufficient internal
     interrupt invalid item jpeg json jwks key kind known label lambda language large late layer lazy letter
