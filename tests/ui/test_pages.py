@@ -1,5 +1,6 @@
 """What the page shows and does in each of its states, over a backend that says what a test wants."""
 
+import io
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -8,9 +9,6 @@ from html import unescape
 from pathlib import Path
 
 import pytest
-from lora_drop.ui.drafts import Draft, Drafts
-from lora_drop.ui.workers import Workers
-from starlette.testclient import TestClient
 
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.problems import Problem
@@ -18,7 +16,10 @@ from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ui.app import make_app
 from lora_drop.ui.backends import Action, JobFile, LogLine
+from lora_drop.ui.drafts import Draft, Drafts
+from lora_drop.ui.workers import Workers
 from tests.support.page_backend import AT, StubBackend, job
+from tests.support.page_client import PageClient
 from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, LIKE, portrait_folder
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
@@ -48,12 +49,11 @@ def backend() -> StubBackend:
 
 
 @pytest.fixture
-def page(backend: StubBackend, drafts: Drafts) -> Iterator[TestClient]:
-    with TestClient(make_app(backend, drafts), follow_redirects=False) as client:
-        yield client
+def page(backend: StubBackend, drafts: Drafts) -> PageClient:
+    return PageClient(make_app(backend, drafts))
 
 
-def drop(page: TestClient, folder: Path, name: str = "ada") -> str:
+def drop(page: PageClient, folder: Path, name: str = "ada") -> str:
     """Drop a folder as the script does, and return the address of its sheet."""
     address: str = page.post("/drafts", data={"name": name}).json()["address"]
     for file in sorted(folder.iterdir()):
@@ -76,13 +76,13 @@ def number(draft: Draft, name: str) -> int:
     return next(file.number for file in draft.files if file.name == name)
 
 
-def shown(page: TestClient, address: str) -> str:
+def shown(page: PageClient, address: str) -> str:
     answer = page.get(address)
     assert answer.status_code == 200, answer.text
     return answer.text
 
 
-def test_sheet_shows_every_verdict(page: TestClient, drafts: Drafts, photos: Path) -> None:
+def test_sheet_shows_every_verdict(page: PageClient, drafts: Drafts, photos: Path) -> None:
     address = drop(page, photos)
     draft = checked(drafts, address)
     text = shown(page, address)
@@ -95,7 +95,7 @@ def test_sheet_shows_every_verdict(page: TestClient, drafts: Drafts, photos: Pat
 
 
 def test_rejected_photo_goes_and_the_rest_trains(
-    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
 ) -> None:
     """Left out without a script: the form answers with the way back to the photo, and the dataset can be paid."""
     address = drop(page, photos)
@@ -120,7 +120,7 @@ def test_rejected_photo_goes_and_the_rest_trains(
     assert page.get(address).headers["location"] == "/jobs/ada-training"
     [(data, name, parameters)] = backend.trained
     assert (name, parameters) == ("ada", {"preset": "portrait"})
-    archive = zipfile.ZipFile(__import__("io").BytesIO(data))
+    archive = zipfile.ZipFile(io.BytesIO(data))
     assert DAMAGED not in archive.namelist()
     assert archive.read(CAPTIONED.replace("jpg", "txt")) == b"laughs\nloud"
 
@@ -133,7 +133,7 @@ def wait_for(condition: Callable[[], bool]) -> None:
 
 
 def test_price_of_another_revision_pays_nothing(
-    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
 ) -> None:
     address = drop(page, photos)
     draft = checked(drafts, address)
@@ -145,7 +145,7 @@ def test_price_of_another_revision_pays_nothing(
     assert backend.trained == []
 
 
-def test_duplicate_stands_beside_its_pair(page: TestClient, drafts: Drafts, photos: Path) -> None:
+def test_duplicate_stands_beside_its_pair(page: PageClient, drafts: Drafts, photos: Path) -> None:
     address = drop(page, photos)
     draft = checked(drafts, address)
     text = shown(page, f"{address}/photos/{number(draft, ALIKE)}")
@@ -153,7 +153,7 @@ def test_duplicate_stands_beside_its_pair(page: TestClient, drafts: Drafts, phot
     assert f'It looks like <a href="{address}/photos/{number(draft, LIKE)}">' in text
 
 
-def test_script_gets_the_parts_that_change(page: TestClient, drafts: Drafts, photos: Path) -> None:
+def test_script_gets_the_parts_that_change(page: PageClient, drafts: Drafts, photos: Path) -> None:
     address = drop(page, photos)
     left = number(checked(drafts, address), DAMAGED)
     answer = page.post(f"{address}/photos/{left}/reject", headers={"HX-Request": "true"})
@@ -177,13 +177,13 @@ def test_script_gets_the_parts_that_change(page: TestClient, drafts: Drafts, pho
         (Status.REJECTED, ["Nothing was paid", "IMG_0007.jpg"]),
     ],
 )  # fmt: skip
-def test_job_says_where_it_stands(page: TestClient, status: Status, words: list[str]) -> None:
+def test_job_says_where_it_stands(page: PageClient, status: Status, words: list[str]) -> None:
     text = unescape(shown(page, f"/jobs/ada-{status.lower()}"))
     for each in words:
         assert each in text
 
 
-def test_decision_is_asked_and_done_once(page: TestClient, backend: StubBackend) -> None:
+def test_decision_is_asked_and_done_once(page: PageClient, backend: StubBackend) -> None:
     for action in Action:
         address = f"/jobs/ada-succeeded/{action}"
         assert "It costs $3.60" in shown(page, address)
@@ -195,7 +195,7 @@ def test_decision_is_asked_and_done_once(page: TestClient, backend: StubBackend)
         backend.acted.clear()
 
 
-def test_list_is_filtered_by_its_address(page: TestClient) -> None:
+def test_list_is_filtered_by_its_address(page: PageClient) -> None:
     rows = 'class="title" href="/jobs/'
     assert shown(page, "/").count(rows) == 10
     assert shown(page, "/?status=HELD").count(rows) == 1
@@ -204,7 +204,7 @@ def test_list_is_filtered_by_its_address(page: TestClient) -> None:
     assert shown(page, "/?status=nonsense").count(rows) == 10
 
 
-def test_silent_stack_is_said_and_the_drop_works(page: TestClient, backend: StubBackend) -> None:
+def test_silent_stack_is_said_and_the_drop_works(page: PageClient, backend: StubBackend) -> None:
     backend.unreachable = True
     text = shown(page, "/")
     assert "The stack does not answer." in text
@@ -212,7 +212,7 @@ def test_silent_stack_is_said_and_the_drop_works(page: TestClient, backend: Stub
     assert page.get("/jobs/ada-held").status_code == 409
 
 
-def test_unknown_is_404_with_a_way_back(page: TestClient) -> None:
+def test_unknown_is_404_with_a_way_back(page: PageClient) -> None:
     for address in ("/jobs/none", "/nothing", "/drafts/0123456789abcdef"):
         answer = page.get(address)
         assert answer.status_code in (404, 409), address
@@ -222,7 +222,7 @@ def test_unknown_is_404_with_a_way_back(page: TestClient) -> None:
 
 @pytest.mark.promise("nothing secret or private leaks")
 def test_hostile_words_are_only_words(
-    page: TestClient, drafts: Drafts, backend: StubBackend, photos: Path, tmp_path: Path
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path, tmp_path: Path
 ) -> None:
     """A script in the name of a file or a dataset, a caption, a log line, a trigger phrase or a problem is text on every page."""
     folder = tmp_path / "hostile"
@@ -276,7 +276,7 @@ def test_hostile_words_are_only_words(
         assert "\u202e" not in text.replace("<textarea", "").partition("</textarea>")[2], place
 
 
-def test_report_can_do_nothing(page: TestClient) -> None:
+def test_report_can_do_nothing(page: PageClient) -> None:
     answer = page.get("/jobs/ada-succeeded/report")
     policy = answer.headers["content-security-policy"]
     assert "sandbox" in policy
@@ -285,7 +285,7 @@ def test_report_can_do_nothing(page: TestClient) -> None:
 
 
 def test_file_is_fetched_from_where_it_lies(
-    page: TestClient, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: PageClient, backend: StubBackend, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     answer = page.get("/jobs/ada-succeeded/files/lora.safetensors")
     assert (answer.status_code, answer.headers["location"][:31]) == (

@@ -1,11 +1,9 @@
 """The command that a person types next, with the options that were given to this one."""
 
-import os
 import shlex
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
 
-from lora_drop.client.errors import CommandError, StackUnreachableError
+from lora_drop.client.direct_choice import is_direct
 
 OPTIONS: Mapping[str, str] = {  # where the option is not the parameter's own name
     "trigger_phrase": "--trigger",
@@ -16,10 +14,6 @@ FLAGS = frozenset({"multiresolution_training", "subject_crop", "create_masks"}) 
 NAMED = frozenset(
     {"trainer", "preset", "steps", "learning_rate", "subject_crop", "create_masks"}
 ) | {"resume_from_checkpoint"}
-
-
-class NoStackError(CommandError):
-    """There is a fal key and no stack."""
 
 
 def command(
@@ -33,31 +27,6 @@ def command(
     kept = {name: value for name, value in given.items() if not (direct and name == "key")}
     options = [*_options(kept), *(["--direct"] if direct else [])]
     return " ".join(("lora-drop", what, shlex.quote(name), *options))
-
-
-def is_direct() -> bool:
-    """Whether a person trains with a fal key alone: FAL_KEY is set, no stack is named, and none is up here."""
-    from lora_drop.client.config_file import default_of
-    from lora_drop.local.stack import LocalStack
-
-    if not os.environ.get("FAL_KEY", "").strip() or os.environ.get("LORA_DROP_STACK"):
-        return False
-    try:
-        return default_of("stack") is None and LocalStack.here().running() is None
-    except (CommandError, RuntimeError):
-        return False
-
-
-@contextmanager
-def or_direct(stack: str | None, alone: str) -> Iterator[None]:
-    """Say first what goes ``alone``, without a stack, where none is found and a person has a fal key alone."""
-    try:
-        yield
-    except StackUnreachableError as none:
-        if stack is not None or not is_direct():
-            raise
-        said = f"There is no stack here. With your fal key alone: {alone}"
-        raise NoStackError(f"{said}\nWith a stack: {none}") from none
 
 
 def _options(given: Mapping[str, object]) -> Iterator[str]:

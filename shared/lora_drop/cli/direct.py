@@ -7,16 +7,25 @@ import shlex
 import sys
 import time
 from collections.abc import Callable, Mapping
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import typer
 
-from lora_drop.cli.direct_jobs import PAGE, SHORT, folder_beside, is_hosted, named
-from lora_drop.cli.direct_words import pay_again, refusal, say_checked, say_trained_before, sentence
+from lora_drop.cli.direct_jobs import PAGE
+from lora_drop.cli.direct_words import pay_again, refusal, say_checked, say_trained_before
 from lora_drop.cli.terminal import write, write_line
+from lora_drop.client.direct_errors import sentence
+from lora_drop.client.direct_folders import (
+    SHORT,
+    about_order,
+    describe,
+    folder_beside,
+    is_hosted,
+    named,
+)
 from lora_drop.client.errors import CommandError
 from lora_drop.client.result_files import LORA, refuse_folder, saved_record
 
@@ -25,7 +34,6 @@ if TYPE_CHECKING:
     from lora_drop.client.direct_result import DirectResult
     from lora_drop.client.direct_training import PreparedTraining
     from lora_drop.client.portrait_trainer import PortraitTrainer
-    from lora_drop.client.submissions import SentRequest
     from lora_drop.datasets.report import Report
 
 LEAVE = "Ctrl-C ends the view; the training goes on at fal."
@@ -39,7 +47,6 @@ SENDING = (
     "Interrupted while the training was sent: it may be paid. Run the same command again: it looks for it at fal "
     "first, and pays nothing for what is there."
 )
-ORDERED = ("parameters", "trigger_phrase", "steps", "estimated_cost_usd")
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,9 +96,10 @@ def _trained(
             say_checked(training.dataset.report, dataset, parameters, display)
             request_id = _sent(trainer, training, display, choices)
         known = trainer.submissions.request(request_id)
-        about = _about(known, training, dataset, choices.reference)
+        about = about_order(known, training, dataset, choices.reference)
         folder = choices.folder or (known and known.folder) or folder_beside(dataset, request_id)
-        folder = _described(trainer, request_id, known, about, folder)
+        describe(trainer.submissions, request_id, known, about, folder)
+        folder = _from_here(folder)
         if not choices.wait:
             display.say(_goes_on(request_id, choices))
             return {"request_id": request_id, "status": "SUBMITTED"}, request_id
@@ -118,17 +126,8 @@ def finished(
     return {"status": "SUCCEEDED", **record, "folder": str(folder)}, line
 
 
-def _described(
-    trainer: PortraitTrainer,
-    request_id: str,
-    known: SentRequest | None,
-    about: Mapping[str, Any],
-    folder: Path,
-) -> Path:
-    """Where the files go, as a person reads it; kept for the other commands."""
-    webhook = {"webhook_sha256": known.about.get("webhook_sha256")} if known else {}
-    with suppress(CommandError):  # it is sent, and goes on without it
-        trainer.submissions.describe(request_id, {**about, **webhook}, folder)
+def _from_here(folder: Path) -> Path:
+    """The folder as a person reads it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
 
@@ -270,12 +269,3 @@ def fetched(
     if report:
         display.say_whole(f"  report          {folder / PAGE}")
     return {"request_id": result.request_id, **about, "files": [asdict(each) for each in files]}
-
-
-def _about(
-    known: SentRequest | None, training: PreparedTraining, dataset: str, reference: str | None
-) -> dict[str, Any]:
-    """What is kept of a training beside its files, as it was ordered first; a data URI's content is not."""
-    ordered = {name: known.about[name] for name in ORDERED if name in known.about} if known else {}
-    what = {"name": named(dataset), "sha256": training.dataset.sha256}
-    return {**training.about(), **ordered, "dataset": what, "reference": reference}

@@ -8,15 +8,15 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from lora_drop.client.direct_folders import SHORT, folder_of
 from lora_drop.client.errors import CommandError
-from lora_drop.client.result_files import LORA, record_in, saved_record
+from lora_drop.client.result_files import record_in, saved_record
 from lora_drop.fal.hosts import REQUESTS_PAGE
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.submissions import SentRequest
 
-SHORT = -8  # from which character of a request's id on: the first ones of a UUIDv7 are its time (RFC 9562, 5.7)
 PAGE = "report.html"
 SHORT_ID = re.compile(r"[0-9a-f]{8}", re.ASCII)
 # fal's ids are UUIDs; a job's id ends in ten digits, so it is never one.
@@ -76,34 +76,6 @@ def refuse_direct(name: str) -> None:
         )
 
 
-def folder_of(request: SentRequest) -> Path:
-    """Where the files of a request are, or will be."""
-    name = str((request.about.get("dataset") or {}).get("name") or "lora")
-    return request.folder or folder_beside(name, request.request_id)
-
-
-def folder_beside(dataset: str, request_id: str) -> Path:
-    """The folder of a training for which none was named."""
-    return Path(f"{stem_of(dataset)}-{request_id[SHORT:]}")
-
-
-def usage_subject(request: SentRequest) -> Mapping[str, Any]:
-    """What ``lora-drop usage`` shows the programs for; raises CommandError while the LoRA is not here."""
-    here = folder_of(request) / LORA
-    if not here.is_file():
-        raise CommandError(
-            f"The LoRA of request {request.request_id} is not here. Fetch it: lora-drop watch {request.request_id}"
-        )
-    about = request.about
-    phrase = about.get("trigger_phrase") or (about.get("parameters") or {}).get("trigger_phrase")
-    return {
-        "name": request.request_id,
-        "application": request.application,
-        "phrase": str(phrase or ""),
-        "here": str(here),
-    }
-
-
 def report_page(request: SentRequest) -> Path:
     """The report of the dataset on this machine; raises CommandError where there is none."""
     page = (folder_of(request) / PAGE).absolute()
@@ -120,7 +92,8 @@ def watch_direct(
 ) -> tuple[Mapping[str, Any], str]:
     """Follow a request and fetch its files; for programs and in a line. Raises CommandError."""
     from lora_drop.cli.direct import Choices, fetched, finished, followed
-    from lora_drop.cli.direct_words import ordered_again, sentence
+    from lora_drop.cli.direct_words import ordered_again
+    from lora_drop.client.direct_errors import sentence
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
 
@@ -138,7 +111,7 @@ def watch_direct(
 
 def cancel_direct(request: SentRequest) -> bool:
     """Ask fal to stop a request; False where it had ended before. Raises CommandError."""
-    from lora_drop.cli.direct_words import sentence
+    from lora_drop.client.direct_errors import sentence
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.jobs.errors import LoraDropError
 
@@ -146,28 +119,3 @@ def cancel_direct(request: SentRequest) -> bool:
         return PortraitTrainer(application=request.application).cancel(request.request_id)
     except LoraDropError as error:
         raise CommandError(sentence(error)) from error
-
-
-def is_address(dataset: str) -> bool:
-    """Whether the dataset is an https address or a data URI, which `lora-drop check` does not take."""
-    return dataset.startswith("data:") or "://" in dataset
-
-
-def is_hosted(dataset: str) -> bool:
-    """Whether the dataset is fetched from elsewhere."""
-    return is_address(dataset) and not dataset.startswith("data:")
-
-
-def named(dataset: str) -> str:
-    """The dataset as a person may see it: a data URI has no name, an address's query or password opens it."""
-    if dataset.startswith("data:"):
-        return "data URI"
-    return (
-        re.sub(r"(?<=://)[^/@]*@", "", dataset.partition("?")[0]) if is_hosted(dataset) else dataset
-    )
-
-
-def stem_of(dataset: str) -> str:
-    """The dataset's name as the beginning of a folder's name."""
-    name = re.split(r"[/\\]", named(dataset).rstrip("/\\"))[-1].removesuffix(".zip")
-    return re.sub(r"[^A-Za-z0-9_-]+", "-", name).strip("-") or "lora"

@@ -6,9 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from lora_drop.cli.direct_jobs import folder_of
 from lora_drop.cli.terminal import write, write_line
-from lora_drop.client.result_files import LORA, record_in
+from lora_drop.client.direct_folders import folder_of, is_here
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
@@ -45,11 +44,9 @@ def list_direct(
 def _row(request: SentRequest) -> dict[str, Any]:
     """One training; it is known to have succeeded once its LoRA is here, which is not read for a list."""
     about, folder = request.about, folder_of(request)
-    fetched = record_in(folder).get("request_id") == request.request_id
-    here = fetched and (folder / LORA).is_file()
     return {
         "request_id": request.request_id,
-        "status": "SUCCEEDED" if here else "SUBMITTED",
+        "status": "SUCCEEDED" if is_here(request) else "SUBMITTED",
         "sent_at": request.sent_at.isoformat(),
         "folder": str(folder),
         "trigger_phrase": (about.get("parameters") or {}).get("trigger_phrase"),

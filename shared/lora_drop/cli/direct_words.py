@@ -7,16 +7,14 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.cli.command_line import command
-from lora_drop.cli.direct_jobs import is_address, named
-from lora_drop.client.errors import CommandError
+from lora_drop.client.direct_errors import PAY_AGAIN
+from lora_drop.client.direct_folders import is_address, named
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.direct_training import PreparedTraining
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.datasets.report import Report
-
-PAY_AGAIN = "lora-drop train PATH --direct --force"
 
 
 def say_checked(
@@ -93,23 +91,3 @@ def refusal(error: Any, dataset: str, parameters: Mapping[str, Any]) -> str:
         f"{named(dataset)}: rejected. Nothing was sent. Correct it, then run the command again."
     )
     return "\n".join((*lines, rejected))
-
-
-def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
-    """What an error of the direct mode says, in the words of the command line; ``pay`` orders another training."""
-    from lora_drop.jobs.errors import FalUnavailableError, SubmissionRefusedError
-
-    match error:
-        case SubmissionRefusedError(problem=problem):
-            return str(problem.message)
-        case FalUnavailableError() if "did not answer" in str(error):
-            return "fal does not answer now. Run the same command again."
-    words = str(error).replace("order it with again=True", "pay for it with --force")
-    words = words.replace("Make the same call again", "Run the same command again")
-    words = words.replace(
-        'order it with again="seen"',
-        'pay for it from Python: PortraitTrainer().train(…, again="seen")',
-    )
-    words = words.replace("again=True", pay).replace(f"{pay}.", pay)
-    begun = words.startswith("fal") or isinstance(error, CommandError)
-    return words if begun else f"{words[:1].upper()}{words[1:]}"

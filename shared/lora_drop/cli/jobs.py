@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lora_drop.cli.command_line import NoStackError, command
+from lora_drop.cli.command_line import command
 from lora_drop.cli.terminal import (
     Checkpoint,
     CreateMasks,
@@ -33,6 +33,7 @@ from lora_drop.cli.terminal import (
     write,
     write_line,
 )
+from lora_drop.client.direct_choice import NoStackError
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:

@@ -16,7 +16,7 @@ from rich.text import Text
 
 from lora_drop.cli.job_table import coloured
 from lora_drop.client.events import JobEvent, Log, Queued, StatusChanged, Training, Waiting
-from lora_drop.client.job_words import queue_words, slot_words
+from lora_drop.client.job_words import slot_words
 from lora_drop.datasets.reports.markup import visible
 from lora_drop.fal.progress import progress_in
 from lora_drop.fal.progress import visible as last_of_line
@@ -92,7 +92,7 @@ class ProgressView:
             case Waiting(slots_taken=taken, slots=slots, jobs_before=before):
                 self._wait(slot_words(taken, slots, before))
             case Queued(position=position) if position is not None:
-                self._wait(queue_words(position))
+                self._wait(f"{position} before it in fal's queue" if position else "next in line")
             case Log(message=message):
                 self._read(last_of_line(message))
             case Training():

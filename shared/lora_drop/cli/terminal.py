@@ -136,7 +136,7 @@ StackName = Annotated[
 
 def client_of(stack: str | None, alone: str = ALONE) -> StackClient:
     """The client of this stack; raises CommandError, which names what goes ``alone``, with a fal key and no stack."""
-    from lora_drop.cli.command_line import or_direct
+    from lora_drop.client.direct_choice import or_direct
     from lora_drop.client.stack import find_stack
     from lora_drop.client.stack_client import StackClient
 

@@ -53,7 +53,8 @@ def usage(
     fal gets the LoRA from S3 by an address that is signed for --hours, and of a stack on this machine from your
     own file.
     """
-    from lora_drop.cli.direct_jobs import direct_request, usage_subject
+    from lora_drop.cli.direct_jobs import direct_request
+    from lora_drop.client.direct_folders import usage_subject
     from lora_drop.client.usage import job_usage, request_usage
 
     with reporting(json_output=json_output):

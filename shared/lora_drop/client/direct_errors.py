@@ -5,9 +5,14 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-from lora_drop.client.errors import DatasetRejectedError, TrainingFailedError
+from lora_drop.client.errors import CommandError, DatasetRejectedError, TrainingFailedError
 from lora_drop.fal.hosts import KEYS_PAGE
-from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError, NotSubmittedError
+from lora_drop.jobs.errors import (
+    FalUnavailableError,
+    KeyRefusedError,
+    NotSubmittedError,
+    SubmissionRefusedError,
+)
 from lora_drop.jobs.problems import Problem
 
 AGAIN = "To pay for another training of the same dataset: again=True."
@@ -16,6 +21,7 @@ DROP_AGAIN = re.compile(r"\b([Dd])rop (?:the dataset|the ZIP|it|them) again")
 # Advice that ends in this is said once, with how.
 ENDS_IN_AGAIN = re.compile(r"\bTrain it again(?: in a while| to train it)?\.$")
 TRAIN_AGAIN = {"D": "Train it again", "d": "train it again"}
+PAY_AGAIN = "lora-drop train PATH --direct --force"
 SET_KEY = f"Set a valid FAL_KEY: {KEYS_PAGE}"
 
 if TYPE_CHECKING:
@@ -130,3 +136,21 @@ def without_drop(message: str) -> str:
     """Return fal's advice for a training without a stack, where there is no bucket to drop a dataset into."""
     said = DROP_AGAIN.sub(lambda found: TRAIN_AGAIN[found[1]], message)
     return said.replace("the object's metadata", "your options")
+
+
+def sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
+    """What an error of the direct mode says, in the words of the command line; ``pay`` orders another training."""
+    match error:
+        case SubmissionRefusedError(problem=problem):
+            return str(problem.message)
+        case FalUnavailableError() if "did not answer" in str(error):
+            return "fal does not answer now. Run the same command again."
+    words = str(error).replace("order it with again=True", "pay for it with --force")
+    words = words.replace("Make the same call again", "Run the same command again")
+    words = words.replace(
+        'order it with again="seen"',
+        'pay for it from Python: PortraitTrainer().train(…, again="seen")',
+    )
+    words = words.replace("again=True", pay).replace(f"{pay}.", pay)
+    begun = words.startswith("fal") or isinstance(error, CommandError)
+    return words if begun else f"{words[:1].upper()}{words[1:]}"

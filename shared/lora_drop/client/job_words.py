@@ -65,11 +65,6 @@ def slot_words(taken: int, slots: int, before: int) -> str:
     return f"{taken} of {slots} slots taken, {jobs} before it"
 
 
-def queue_words(position: int) -> str:
-    """Return where a request stands in fal's queue."""
-    return f"{position} before it in fal's queue" if position else "next in line"
-
-
 def without_commands(message: str) -> str:
     """Return a problem's sentences but for those that name a command; all of them where each does."""
     kept = [each for each in re.split(r"(?<=[.!?]) ", message) if "lora-drop " not in each]

@@ -69,9 +69,12 @@ class PortraitTrainer:
     ) -> None:
         self._key = given_key(key)
         self.application = application
-        self._requests = DirectRequests(self._key, application)
         self.poll = poll
         self.submissions = Submissions(state)
+
+    @property
+    def _requests(self) -> DirectRequests:
+        return DirectRequests(self._key, self.application)
 
     def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
         """Return the report of a dataset, also of one that ``submit`` would refuse. It is free, and nothing is sent.

@@ -68,6 +68,5 @@ def _edits(archive: RangedReader, file: Member) -> Edits | None:
     try:
         return read_edits(read_member(archive, file, MAX_EDITS))
     except DatasetRejectedError:
-        return (
-            None  # raised again by the pass through all files, with everything else that is damaged
-        )
+        # Raised again by the pass through all files, with everything else that is damaged.
+        return None

@@ -152,7 +152,7 @@ def changes_made(
     inspection: InspectionResult,
     layout: Layout,
     *,
-    edits: Edits | None = None,
+    edits: Edits | None,
     keep_metadata: bool,
 ) -> tuple[ReportedChange, ...]:
     """Return everything that differs in the clean copy; nothing where there is no clean copy.

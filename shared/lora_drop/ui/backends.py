@@ -7,10 +7,15 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Protocol
 
+from lora_drop.client.errors import StackUnreachableError
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
 
+WAYS = (
+    "Without AWS: start a stack on this machine, lora-drop up; or train at fal with a key alone, which FAL_KEY holds. "
+    "lora-drop init asks what you have, and sets it up."
+)
 type Progress = Callable[[int, int], None]
 """(bytes sent, bytes in all)"""
 
@@ -189,3 +194,36 @@ class Backend(Protocol):
 
     def close(self) -> None:
         """Close its connections."""
+
+
+def backend_of(stack_name: str | None, *, direct: bool = False) -> Backend:
+    """Return where trainings run, as the commands find it: the stack, or fal with a key alone.
+
+    ``direct`` asks for the latter, which is also taken where there is FAL_KEY and no stack. Raises CommandError with
+    what there has to be.
+    """
+    from lora_drop.client.direct_choice import NoStackError, or_direct  # noqa: PLC0415
+    from lora_drop.client.stack import find_stack  # noqa: PLC0415
+    from lora_drop.client.stack_client import StackClient  # noqa: PLC0415
+    from lora_drop.ui.stack_backend import StackBackend  # noqa: PLC0415
+
+    if direct:
+        return _with_key_alone()
+    try:
+        with or_direct(stack_name, "lora-drop ui --direct"):
+            return StackBackend(StackClient(find_stack(stack_name)))
+    except NoStackError:
+        return _with_key_alone()
+    except StackUnreachableError as none:
+        if stack_name is not None:
+            raise
+        raise StackUnreachableError(f"{none}\n{WAYS}") from none
+
+
+def _with_key_alone() -> Backend:
+    from lora_drop.client.portrait_trainer import PortraitTrainer  # noqa: PLC0415
+    from lora_drop.ui.direct_backend import DirectBackend  # noqa: PLC0415
+
+    backend = DirectBackend(PortraitTrainer())
+    backend.follow()
+    return backend

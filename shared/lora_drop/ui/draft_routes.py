@@ -17,16 +17,7 @@ from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
-from lora_drop.ui.sheet import (
-    ALL,
-    Filter,
-    SheetPhoto,
-    card_of,
-    changes_of,
-    filters_of,
-    photos_of,
-    shown,
-)
+from lora_drop.ui.sheet import ALL, Filter, SheetPhoto, card_of, filters_of, photos_of, shown
 from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
@@ -79,7 +70,7 @@ class DraftView:
             return []
         if which == "changes":
             own = (change for photo in report.photos for change in photo.changes)
-            cases: Any = dict.fromkeys((*changes_of(self.draft), *report.changes, *own))
+            cases: Any = dict.fromkeys((*report.changes, *own))
             return [group_item(group, self._anchors, shown=0) for group in groups_of(cases)]
         cases = report.errors if which == "errors" else report.warnings
         return [group_item(group, self._anchors) for group in by_importance(groups_of(cases))]

@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
 
-from lora_drop.datasets.edits import CAPTION_EDITED, IMAGE_REJECTED
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
@@ -21,7 +20,7 @@ if TYPE_CHECKING:
 REJECTED_BY_YOU = "rejected"
 EDITED = "edited"
 ALL = "all"
-LEFT_OUT = ReportedChange(code=IMAGE_REJECTED, member="", message="You left it out.")
+LEFT_OUT = ReportedChange(code="image_rejected", member="", message="You left it out.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +79,7 @@ def photos_of(draft: "Draft") -> list[SheetPhoto]:
             if is_photo(report):
                 edited = file.name in draft.captions
                 found.append(SheetPhoto(draft.id, file, report, True, False, edited))  # noqa: FBT003
-        elif rejected or (suffix_of(file.name) in PHOTO_SUFFIXES and not draft.current):
+        elif rejected or (report is None and suffix_of(file.name) in PHOTO_SUFFIXES):
             found.append(_bare(draft, file, rejected=rejected))
     return found
 
@@ -124,7 +123,7 @@ def card_of(photo: SheetPhoto, *, editable: bool, kind: str = ALL) -> Html:
     """Return a photo's card: that of report.html, with a preview that is loaded when it is seen."""
     badge = None
     if not photo.checked:
-        badge = ("Left out", "dropped") if photo.rejected else ("Not checked yet", "pending")
+        badge = ("Left out", "dropped") if photo.rejected else ("Not checked", "pending")
     controls: Callable[[ImageReport], Html | None] = partial(_controls, photo, kind=kind)
     return photo_card(
         photo.report,
@@ -165,16 +164,3 @@ def _controls(photo: SheetPhoto, _: ImageReport, *, kind: str) -> Html:
         "a", "Look", tag("span", f" at {name} and its caption", class_="unseen"), href=photo.address
     )
     return tag("div", joined((form, look)), class_="decide")
-
-
-def changes_of(draft: "Draft") -> list[ReportedChange]:
-    """Return what a person has decided on the page, as the report of the training will have it."""
-    rejected = [
-        ReportedChange(code=IMAGE_REJECTED, member=name, message=f"{name} is left out by you.")
-        for name in sorted(draft.rejected)
-    ]
-    edited = [
-        ReportedChange(code=CAPTION_EDITED, member=name, message=f"{name} has your caption.")
-        for name in sorted(draft.captions)
-    ]
-    return rejected + edited

@@ -5,7 +5,7 @@ from datetime import datetime
 from typing import Any
 
 from lora_drop.client.job_view import public_job
-from lora_drop.client.job_words import cost_words, queue_words, slot_words, usd_of
+from lora_drop.client.job_words import cost_words, slot_words, usd_of
 from lora_drop.client.report_page import has_report
 from lora_drop.fal.progress import progress_in
 from lora_drop.jobs.job_files import of_job
@@ -84,12 +84,10 @@ def actions_of(job: PublicJob) -> Iterator[Action]:
 
 
 def waiting_of(job: PublicJob, slots: Mapping[str, int] | None) -> str | None:
-    """Return what a job waits for; None where it waits for nothing."""
+    """Return what a job waits for; None where it waits for nothing, or in fal's queue."""
     if job.status is Status.READY and slots:
         names = ("slots_taken", "slots", "jobs_before")
         return slot_words(*(slots[name] for name in names))
-    if job.status is Status.SUBMITTED and job.queue_position is not None and job.progress is None:
-        return queue_words(job.queue_position)
     if job.status is Status.SUBMIT_UNKNOWN:
         return IN_DOUBT
     return _held(set(codes_of(job.problems))) if job.status is Status.HELD else None
