@@ -193,7 +193,7 @@ def _until_closed(workers: Workers, task: CheckTask) -> None:
 def _once_busy(workers: Workers) -> int:
     """Return the process that does something, once one does."""
     for _ in range(200):
-        if workers._busy:
-            return next(iter(workers._busy)).process.pid
+        if workers.busy:
+            return workers.busy[0]
         time.sleep(0.02)
     raise AssertionError("nothing has begun")

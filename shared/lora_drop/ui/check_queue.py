@@ -20,8 +20,7 @@ class CheckQueue:
         self._running: str | None = None
         self._changed = threading.Condition()
         self._closed = False
-        self._thread = threading.Thread(target=self._run, name="checks", daemon=True)
-        self._thread.start()
+        threading.Thread(target=self._run, name="checks", daemon=True).start()
 
     def put(self, draft_id: str, pause: float = PAUSE) -> None:
         """Have a dataset checked after a pause; a pause that was begun before begins again."""
@@ -29,22 +28,16 @@ class CheckQueue:
             self._due[draft_id] = time.monotonic() + pause
             self._changed.notify_all()
 
-    def drop(self, draft_id: str) -> None:
-        """Have a dataset not checked; a check that runs goes on."""
-        with self._changed:
-            self._due.pop(draft_id, None)
-
     def __contains__(self, draft_id: str) -> bool:
         """Whether a dataset waits for its check, or is being checked."""
         with self._changed:
             return draft_id in self._due or draft_id == self._running
 
     def close(self) -> None:
-        """Begin no more checks, and wait for the one that runs."""
+        """Begin no more checks; one that runs goes on."""
         with self._changed:
             self._closed = True
             self._changed.notify_all()
-        self._thread.join()
 
     def _run(self) -> None:
         while (draft_id := self._next()) is not None:

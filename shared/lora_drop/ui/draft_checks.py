@@ -13,7 +13,7 @@ from lora_drop.ui.draft_check import CheckProblem, CheckResult, CheckTask, Looki
 from lora_drop.ui.draft_files import contents, photos_of
 from lora_drop.ui.draft_state import FILES, LOOKS, CheckProgress, DraftState, UnknownDraftError
 from lora_drop.ui.draft_store import DraftStore
-from lora_drop.ui.workers import WorkerDiedError, Workers
+from lora_drop.ui.workers import WorkerDiedError, Workers, WorkersClosedError
 
 ELSEWHERE = 1.0  # seconds until it is asked again whether another server still checks a dataset
 AFTER_TROUBLE = 5.0  # seconds
@@ -35,7 +35,6 @@ class DraftChecks:
         self._application = application
         self._done: dict[str, int] = {}
         self._trouble: dict[str, str] = {}
-        self._closed = False
         self._queue = CheckQueue(self._check)
 
     def begin(self, draft_id: str, state: DraftState, *, pause: bool = False) -> None:
@@ -55,9 +54,7 @@ class DraftChecks:
         return self._trouble.get(draft_id)
 
     def close(self) -> None:
-        """End; what was being checked is checked again by the next server."""
-        self._closed = True
-        self._workers.close()
+        """Begin no more checks; what waits is checked by the next server."""
         self._queue.close()
 
     def _check(self, draft_id: str) -> float | None:
@@ -87,9 +84,9 @@ class DraftChecks:
             return self._checked(draft_id, self._task(draft_id, state))
         except CommandError as refused:
             return CheckProblem(str(refused))
+        except WorkersClosedError:
+            return None
         except WorkerDiedError as died:
-            if self._closed:
-                return None
             return CheckProblem(f"The photos could not be checked: {died}. Check them again.")
         except INTERNAL_ERRORS as mistake:
             return CheckProblem(internal_error(mistake).message)
@@ -133,10 +130,12 @@ class DraftChecks:
 
             try:
                 return self._workers.check(task, heard)
+            except WorkersClosedError:
+                raise
             except WorkerDiedError:
                 last = seen[-1] if seen else ""
                 deaths[last] += 1
-                if self._closed or deaths.total() >= MOST_DEATHS or deaths[""] >= TWICE:
+                if deaths.total() >= MOST_DEATHS or deaths[""] >= TWICE:
                     raise
                 if deaths[last] == TWICE:
                     keep_refusal(task.looks / f"{last}.json", KILLS)

@@ -54,17 +54,18 @@ class Orders:
     def seen(self, draft_id: str, state: DraftState) -> Order | None:
         """Return what the page shows of the order of a dataset."""
         order = state.order
+        running = _is_open(order) and is_locked(self._store.path(draft_id) / ORDERING)
+        if _is_open(order) and not running:  # its end is written before the lock is free
+            order = self._store.read(draft_id).order
         if order is None:
             return None
-        open_ = order.job_id is None and order.problem is None
-        running = open_ and is_locked(self._store.path(draft_id) / ORDERING)
         return Order(
             at=order.at,
             sent=order.total if order.job_id else self._sent.get(draft_id, 0),
             total=order.total,
             running=running,
             job_id=order.job_id,
-            problem=INTERRUPTED if open_ and not running else order.problem,
+            problem=INTERRUPTED if _is_open(order) and not running else order.problem,
         )
 
     def _check(self, draft_id: str, state: DraftState, revision: int) -> None:
@@ -108,3 +109,8 @@ class Orders:
                 if state.order is not None:
                     state.order.job_id, state.order.problem = job_id, problem
         self._sent.pop(draft_id, None)
+
+
+def _is_open(order: WrittenOrder | None) -> bool:
+    """Return whether it is not known what became of an order."""
+    return order is not None and order.job_id is None and order.problem is None

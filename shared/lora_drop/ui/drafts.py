@@ -209,7 +209,7 @@ class Drafts:
         return self.get(draft_id)
 
     def close(self) -> None:
-        """End all checks, and the processes for pictures. An order that runs goes on."""
+        """Begin no more checks; close the processes for pictures after this. An order that runs goes on."""
         self._checks.close()
 
     def _changed(self, draft_id: str) -> Draft:

@@ -27,6 +27,10 @@ class WorkerDiedError(LoraDropError):
     """Raised when the process that did a task ended in the middle of it, or was ended because it hung."""
 
 
+class WorkersClosedError(WorkerDiedError):
+    """Raised for what was being done, or waited, when the processes were ended with the server."""
+
+
 class NoPreviewError(LoraDropError):
     """Raised when a photo cannot be shown; says why."""
 
@@ -83,9 +87,15 @@ class Workers:
 
     @property
     def processes(self) -> tuple[int, ...]:
-        """The ids of the processes that run now, those that do something first."""
+        """The ids of the processes that run now."""
         with self._turn:
             return tuple(each.process.pid for each in (*self._busy, *self._free))
+
+    @property
+    def busy(self) -> tuple[int, ...]:
+        """The ids of those that do something."""
+        with self._turn:
+            return tuple(each.process.pid for each in self._busy)
 
     def preview(self, path: Path, side: int) -> bytes:
         """Return a photo as a JPEG of at most ``side`` pixels a side; raises NoPreviewError and WorkerDiedError."""
@@ -99,7 +109,7 @@ class Workers:
         return cast("CheckResult | CheckProblem", self._do(task, heard, CHECK_SECONDS))
 
     def close(self) -> None:
-        """End all processes; what is being done, or waits, raises WorkerDiedError."""
+        """End all processes; what is being done, or waits, raises WorkersClosedError."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
@@ -114,6 +124,10 @@ class Workers:
         try:
             answer = worker.do(task, heard, patience)
             sound = True
+        except WorkerDiedError as died:
+            if self._closed:
+                raise WorkersClosedError("the page was closed") from died
+            raise
         finally:
             self._give_back(worker, check=isinstance(task, CheckTask), sound=sound)
         return answer
@@ -127,7 +141,7 @@ class Workers:
             finally:
                 self._waiting -= not check
             if self._closed:
-                raise WorkerDiedError("the page was closed")
+                raise WorkersClosedError("the page was closed")
             worker = self._free.pop(0)
             if not worker.alive:
                 worker.end()

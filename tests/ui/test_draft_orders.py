@@ -1,0 +1,233 @@
+"""The order of a training: paid once, whoever asks for it how often, and whatever is killed when."""
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from lora_drop.client.errors import CommandError
+from lora_drop.ui.backends import Progress
+from lora_drop.ui.drafts import Draft, Drafts
+from lora_drop.ui.workers import Workers
+from tests.support.client_fixtures import photo
+from tests.support.drafts import (
+    APPLICATION,
+    album,
+    checked,
+    drafts,
+    dropped,
+    number_of,
+    put,
+    sockets_off,
+    workers,
+)
+
+__all__ = ["album", "drafts", "sockets_off", "workers"]
+# A server that orders and never gets an answer; it says so once it has asked.
+SERVER = """
+import sys, time
+from pathlib import Path
+from lora_drop.ui.drafts import Drafts
+from lora_drop.ui.workers import Workers
+
+def train(archive, progress):
+    progress(5, 10)
+    Path(sys.argv[4]).write_bytes(archive.read_bytes())
+    time.sleep(600)
+
+workers = Workers(1)
+drafts = Drafts(Path(sys.argv[1]), workers, "")
+drafts.order(sys.argv[2], int(sys.argv[3]), train)
+time.sleep(600)
+"""
+
+
+class Payments:
+    """A backend that keeps what it was sent; it answers when the test lets it."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.answer = threading.Event()
+
+    def __call__(self, archive: Path, progress: Progress) -> str:
+        self.sent.append(archive.read_bytes())
+        progress(3, 10)
+        assert self.answer.wait(20)
+        return f"job-{len(self.sent)}"
+
+
+@pytest.fixture
+def good(drafts: Drafts) -> Draft:
+    """A dataset that can be trained on."""
+    draft = drafts.create("album")
+    for number in range(12):
+        put(drafts, draft.id, f"{number}.jpg", photo(600, number))
+    drafts.finish(draft.id)
+    return checked(drafts, draft.id)
+
+
+def ended(drafts: Drafts, draft: Draft) -> Draft:
+    return until(drafts, draft, lambda seen: seen.order is not None and not seen.order.running)
+
+
+def until(drafts: Drafts, draft: Draft, true: Callable[[Draft], bool]) -> Draft:
+    for _ in range(400):
+        if true(seen := drafts.get(draft.id)):
+            return seen
+        time.sleep(0.02)
+    raise AssertionError("nothing has changed")
+
+
+@pytest.mark.promise("never pay twice")
+def test_a_double_click_pays_once(drafts: Drafts, good: Draft) -> None:
+    """However often Train is pressed on the page, in two tabs or in two servers, one training is ordered."""
+    payments = Payments()
+    clicks = [
+        threading.Thread(target=drafts.order, args=(good.id, good.revision, payments))
+        for _ in range(8)
+    ]
+    for click in clicks:
+        click.start()
+    for click in clicks:
+        click.join()
+    running = until(drafts, good, lambda seen: seen.order is not None and seen.order.sent > 0)
+    payments.answer.set()
+    done = ended(drafts, good)
+    drafts.order(good.id, good.revision, payments)
+
+    assert running.order
+    assert (running.order.sent, running.order.job_id) == (3, None)
+    assert done.order
+    assert (done.order.job_id, done.order.problem, done.order.sent) == (
+        "job-1",
+        None,
+        done.order.total,
+    )
+    assert len(payments.sent) == 1
+
+
+def test_a_second_server_returns_the_first_order(
+    drafts: Drafts, workers: Workers, good: Draft, tmp_path: Path
+) -> None:
+    other, payments = Drafts(tmp_path / "drafts", workers, APPLICATION), Payments()
+    drafts.order(good.id, good.revision, payments)
+
+    seen = other.order(good.id, good.revision, payments)
+
+    assert seen.order
+    assert seen.order.running
+    with pytest.raises(CommandError, match="being sent"):
+        other.discard(good.id)
+    payments.answer.set()
+    assert ended(other, good).order == ended(drafts, good).order
+    assert len(payments.sent) == 1
+    other.close()
+
+
+@pytest.mark.promise("never pay twice")
+def test_an_order_survives_a_killed_server(drafts: Drafts, good: Draft, tmp_path: Path) -> None:
+    """A page that is killed between an order and its job says so, and Train goes on with the same archive."""
+    sent = tmp_path / "sent"
+    words = [str(tmp_path / "drafts"), good.id, str(good.revision), str(sent)]
+    line = [sys.executable, "-c", SERVER, *words]
+    with subprocess.Popen(line, start_new_session=True) as server:  # noqa: S603  # our own program
+        for _ in range(400):
+            if sent.exists() and sent.read_bytes():
+                break
+            time.sleep(0.05)
+        running = drafts.get(good.id)
+        os.killpg(server.pid, signal.SIGKILL)
+    killed = drafts.get(good.id)
+    payments = Payments()
+    payments.answer.set()
+    drafts.order(good.id, good.revision, payments)
+
+    assert running.order
+    assert running.order.running
+    assert killed.order
+    assert (killed.order.running, killed.order.job_id) == (False, None)
+    assert killed.order.problem
+    assert "nothing is paid twice" in killed.order.problem
+    assert ended(drafts, good).order.job_id == "job-1"  # type: ignore[union-attr]
+    assert payments.sent == [sent.read_bytes()]
+
+
+@pytest.mark.parametrize(
+    ("error", "says"),
+    [
+        (CommandError("The month's budget is used up."), "budget is used up"),
+        (OSError("the network is away"), "network is away"),
+        (KeyError("x"), "Please report it"),
+    ],
+)
+def test_an_order_that_fails_says_why_and_can_be_repeated(
+    drafts: Drafts, good: Draft, error: Exception, says: str
+) -> None:
+    def fail(_: Path, __: Progress) -> str:
+        raise error
+
+    drafts.order(good.id, good.revision, fail)
+    failed = ended(drafts, good)
+    drafts.order(good.id, good.revision, lambda _, __: "job-2")
+
+    assert failed.order
+    assert failed.order.problem
+    assert says in failed.order.problem
+    done = until(
+        drafts, good, lambda seen: seen.order is not None and seen.order.job_id is not None
+    )
+    assert done.order
+    assert (done.order.job_id, done.order.problem) == ("job-2", None)
+
+
+def test_what_was_shown_before_a_change_is_not_ordered(drafts: Drafts, good: Draft) -> None:
+    """The price and the photos that a person saw are those that are ordered."""
+    payments = Payments()
+    changed = drafts.set_parameters(good.id, {"steps": 2000})
+    for revision, says in ((good.revision, "has changed"), (changed.revision, "being checked")):
+        with pytest.raises(CommandError, match=says):
+            drafts.order(good.id, revision, payments)
+    assert payments.sent == []
+    assert drafts.get(good.id).order is None
+
+
+def test_what_is_refused_is_not_ordered(drafts: Drafts, album: Path) -> None:
+    for each in range(6):
+        (album / f"{each}.jpg").unlink()
+    draft = dropped(drafts, album)
+    with pytest.raises(CommandError, match="cannot be trained on"):
+        drafts.order(draft.id, draft.revision, Payments())
+
+
+def test_another_archive_than_the_one_that_was_checked_is_not_sent(
+    drafts: Drafts, good: Draft
+) -> None:
+    payments = Payments()
+    archive = drafts._store.path(good.id) / "dataset.zip"
+    archive.write_bytes(archive.read_bytes()[:-1] + b"x")
+    with pytest.raises(CommandError, match="not the file that was checked"):
+        drafts.order(good.id, good.revision, payments)
+    assert payments.sent == []
+
+
+def test_what_was_ordered_stays_as_it_is(drafts: Drafts, good: Draft) -> None:
+    drafts.order(good.id, good.revision, lambda _, __: "job-1")
+    done = ended(drafts, good)
+    number = number_of(good, "3.jpg")
+    for change in (
+        lambda: drafts.reject(good.id, number),
+        lambda: drafts.write_caption(good.id, number, "x"),
+        lambda: drafts.set_parameters(good.id, {}),
+        lambda: put(drafts, good.id, "13.jpg", photo(600, 13)),
+    ):
+        with pytest.raises(CommandError, match="was ordered"):
+            change()
+    assert drafts.get(good.id) == done
+    drafts.discard(good.id)
+    assert drafts.all() == []
