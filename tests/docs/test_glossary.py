@@ -8,14 +8,14 @@ from pathlib import Path
 # Ordinary words of programming, of Python, AWS, HTTP and file formats.
 STANDARD = frozenset(
     """
-    2 3 access account action active adapter address advice allow answer api as async auth backend
-    background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus byte
-    card cdn certificate change check choice chunk clean cli client code colour command common config
+    2 3 access account action active adapter address advice allow answer api app as async auth backend
+    background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus button
+    byte card cdn certificate change check choice chunk clean cli client code colour command common config
     conflict content control convert copy count cursor damage data dead deadline deploy describe dev die
     difference directory display doc doctor download draft drift drop dynamo dynamodb early edit embedded
     emulator end entry error evaluate event eventbridge exist explain explanation extra fail fal field file
-    finding finish fix flag flat folder follow foreign forget format forward found fresh gateway go gone
-    group handle header heif history host html http id ideogram illegal image in incoming incomplete
+    filter finding finish fix flag flat folder follow foreign forget format forward found fresh gateway go
+    gone group handle header heif history host html http id ideogram illegal image in incoming incomplete
     inference init input inspect insufficient internal interrupt invalid item jpeg json jwks keep key kind
     known label lambda language large late layer lazy letter limit line list local log long look low main
     make manual many markup mean message meta metadata meter method metric middleware miss model multipart

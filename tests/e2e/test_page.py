@@ -83,7 +83,7 @@ def drop(page: Page, folder: Path) -> None:
 
 def card(name: str) -> str:
     """The selector of a photo's card."""
-    return f"#cards .photo:has(.title:text-is('{name}'))"
+    return f"#cards .photo:has(.name:text-is('{name}'))"
 
 
 def number_of(page: Page, name: str) -> str:

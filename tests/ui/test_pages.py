@@ -220,7 +220,7 @@ def test_unknown_is_404_with_a_way_back(page: PageClient) -> None:
     assert page.put("/").status_code == 405
 
 
-@pytest.mark.promise("nothing secret or private leaks")
+@pytest.mark.promise("nothing leaks")
 def test_hostile_words_are_only_words(
     page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,10 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.jobs",
         "Follow a job live to its end; exits 0 only when the LoRA is there.",
     ),
+    "ui": (
+        "cli.ui",
+        "Open a page in the browser: drop photos, look at them, see the price, train, follow the jobs.",
+    ),
     "jobs": ("cli.jobs", "List jobs, newest first."),
     "job": (
         "cli.jobs",
@@ -290,8 +294,9 @@ def main() -> None:
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # Python writes the rest of it when it ends
         sys.exit(f"The output cannot be written: {failed.strerror}.")
     except ModuleNotFoundError as missing:
-        from lora_drop.local.tools import EXTRA_MODULES, NEEDS_EXTRA
+        from lora_drop.local.tools import EXTRA_MODULES, NEEDS_EXTRA, NEEDS_UI, UI_MODULES
 
-        if (missing.name or "").partition(".")[0] not in EXTRA_MODULES:
+        name = (missing.name or "").partition(".")[0]
+        if name not in (*EXTRA_MODULES, *UI_MODULES):
             raise
-        sys.exit(NEEDS_EXTRA)
+        sys.exit(NEEDS_UI if name in UI_MODULES else NEEDS_EXTRA)

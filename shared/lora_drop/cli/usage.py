@@ -120,7 +120,7 @@ def open_(
         else:
             drop = client_of(stack)
             page = _fetched(drop.stack, drop.job(job_id))
-        opened = not json_output and _opened(page)
+        opened = not json_output and in_browser(page.as_uri())
     if json_output:
         write({"job_id": job_id, "page": str(page)})
     elif not opened:
@@ -178,10 +178,10 @@ def show_warnings(display: Display, problems: Sequence[Problem]) -> None:
         display.say(f"    {line}")
 
 
-def _opened(page: Path) -> bool:
-    """Whether a browser has it: on Linux there is none without a display, only text browsers that take the terminal."""
+def in_browser(address: str) -> bool:
+    """Whether a browser has an address now: on Linux there is none without a display, only text browsers that take the terminal."""
     import webbrowser
 
     if sys.platform.startswith("linux") and not any(os.environ.get(name) for name in SCREENS):
         return False
-    return webbrowser.open(page.as_uri())
+    return webbrowser.open(address)

@@ -25,6 +25,8 @@ ROOT = PACKAGE.parents[1]  # the checkout, where there is one
 NOT_SHIPPED = ("__main__.py", "__pycache__", "cli", "client", "deployment", "dev", "local", "simulator", "ui")  # fmt: skip
 EXTRA_MODULES = ("aiohttp", "nacl", "trustme", "yaml")  # of the extra `local`, which brings uv too
 NEEDS_EXTRA = "This needs the extra “local”. Install it: pip install 'lora-drop[local]'"
+UI_MODULES = ("jinja2", "sse_starlette", "starlette", "uvicorn")  # of the extra `ui`
+NEEDS_UI = "The page needs the extra “ui”. Install it: pip install 'lora-drop[ui]'"
 # The functions' Python, which the emulator runs them with; uv finds or fetches it.
 PYTHON = sys.executable if sys.version_info[:2] == (3, 13) else "3.13"
 TOOLS: Mapping[str, Sequence[str]] = {

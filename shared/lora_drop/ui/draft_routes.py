@@ -11,6 +11,7 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Anchors, Html
 from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
 from lora_drop.jobs.problems import MAX_NAME, shortened
@@ -22,6 +23,7 @@ from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
 LOOKS = 0.3  # seconds between two looks at a draft
+AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 MOST_BYTES = (
     4 * 1024**3
 )  # of a draft: what a dataset may have, and clips and documents beside the photos
@@ -55,9 +57,11 @@ class DraftView:
         return shown(self.photos, self.kind)
 
     @property
-    def left_out(self) -> int:
-        """How many photos a person has left out."""
-        return len(self.draft.rejected)
+    def mended(self) -> int:
+        """How many photos fal gets in another form."""
+        return sum(
+            photo.checked and photo.report.fate is ImageOutcome.MENDED for photo in self.photos
+        )
 
     def card(self, photo: SheetPhoto) -> Html:
         """Return a photo's card."""
@@ -157,7 +161,7 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             cards, seen = now, signature
         if draft.order and draft.order.job_id:
             yield ServerSentEvent(draft.order.job_id, event="sent")
-            return
+            await asyncio.sleep(AT_END)
         await asyncio.sleep(LOOKS)
 
 

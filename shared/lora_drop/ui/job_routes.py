@@ -15,6 +15,7 @@ from lora_drop.ui.backends import Action, JobCard, JobPage, Usage
 from lora_drop.ui.page import Page, in_thread, page_of, see
 
 LOOKS = 1.0  # seconds between two looks at a job
+AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 MOST_PAUSE = 15.0  # seconds, after failures in a row
 # Of a report, which comes from elsewhere: it is seen, in an origin of its own, and can do nothing.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -94,14 +95,14 @@ async def _changes(page: Page, job_id: str) -> AsyncIterator[ServerSentEvent]:
         if card is not None and (card != last or failures):
             if card.ended and last is not None and not last.ended:
                 yield ServerSentEvent(card.id, event="ended")  # the page shows its files now
-                return
+                await asyncio.sleep(AT_END)
             if not failures:
                 yield ServerSentEvent(
                     page.render("job_card.html", card=card, oob=True), event="change"
                 )
         if card is not None and card.ended:
             yield ServerSentEvent(card.id, event="over")
-            return
+            await asyncio.sleep(AT_END)
         last = card
         await asyncio.sleep(min(MOST_PAUSE, LOOKS * 2**failures))
 

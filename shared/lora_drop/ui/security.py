@@ -11,7 +11,9 @@ A server on loopback is reached by every page of the web that the person has ope
 """
 
 import secrets
+from asyncio import timeout
 from collections.abc import Mapping
+from contextlib import suppress
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -22,6 +24,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 LOOPBACK = "127.0.0.1"
 TOKEN = "token"  # noqa: S105  # its name in the address
 SAFE = ("GET", "HEAD")
+LINGER = 2.0  # seconds
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -130,6 +133,7 @@ class _Messages:
 
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self._receive, self._send = receive, send
+        self._early = False  # an answer before the end of the request, which it refuses
         headers = Headers(scope=scope)
         self._read = (  # the whole body
             "transfer-encoding" not in headers and headers.get("content-length", "0") == "0"
@@ -148,9 +152,21 @@ class _Messages:
             headers.setdefault("cache-control", "no-store")
             if "sandbox" not in headers.get("content-security-policy", ""):
                 headers["content-security-policy"] = POLICY
-            if message["status"] >= 400 and not self._read:  # noqa: PLR2004  # else all that comes is read and dropped
+            self._early = message["status"] >= 400 and not self._read  # noqa: PLR2004
+            if self._early:  # else all that still comes would be read
                 headers["connection"] = "close"
+        elif self._early and not message.get("more_body", False):
+            await self._send({**message, "more_body": True})
+            await self._linger()
+            message = {"type": "http.response.body", "body": b""}
         await self._send(message)
+
+    async def _linger(self) -> None:
+        """Read on for a moment: a connection that is closed while its client sends may lose the answer (RFC 9112, 9.6)."""
+        with suppress(TimeoutError):
+            async with timeout(LINGER):
+                while not self._read:
+                    await self.receive()
 
 
 def _reads(headers: Headers, own: str) -> bool:
@@ -200,9 +216,12 @@ def _sent_on(target: str, headers: Headers) -> Response:
 
 
 def _refusal(status: int, sentence: str, path: str | None = None) -> Response:
-    """An answer in words; with a path, a link to it, which has the cookie where a link of another site had not."""
+    """An answer in words, which the script of a page shows as well (``#said``).
+
+    With a path, a link to it, which comes with the cookie where a link of another site has come without.
+    """
     more = f'<p><a href="{escape(path)}">Open the page</a></p>' if path else ""
-    return HTMLResponse(_page("Not opened", f"<p>{escape(sentence)}</p>{more}"), status)
+    return HTMLResponse(_page("Not opened", f'<p id="said">{escape(sentence)}</p>{more}'), status)
 
 
 def _page(title: str, content: str) -> str:

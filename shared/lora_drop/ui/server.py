@@ -5,7 +5,6 @@ connections open, and the second at once. Threads that wait for AWS or fal are d
 """
 
 import logging
-import multiprocessing
 import os
 import signal
 import socket
@@ -52,7 +51,7 @@ def serve(
     ``port`` None is 8642 or the next that is free. ``say`` gets one line with the address, which works once, and
     ``open_browser`` the address. Raises PortOccupiedError.
     """
-    with _listening(port) as listener, Ending().heard() as ending, application() as page:
+    with listening(port) as listener, Ending().heard() as ending, application() as page:
         access = Access(listener.getsockname()[1])
         server = PageServer(SecurityMiddleware(page, access), listener, ended=ending.begin)
         server.start()
@@ -86,9 +85,7 @@ class Ending:
     def hear(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal: end in order, and at once where it is the second."""
         if self._asked.is_set():
-            for each in multiprocessing.active_children():
-                each.kill()
-            os._exit(128 + number)
+            os._exit(128 + number)  # processes for pictures end with their pipe
         self.begin()
 
     @contextmanager
@@ -159,7 +156,7 @@ def _is_failure(record: logging.LogRecord) -> bool:
 
 
 @contextmanager
-def _listening(port: int | None) -> Iterator[socket.socket]:
+def listening(port: int | None) -> Iterator[socket.socket]:
     """A socket on loopback; raises PortOccupiedError."""
     wanted = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
     for each in wanted:

@@ -1,5 +1,6 @@
 """The contact sheet of a dataset that is not sent yet: the report's own cards, with a person's decisions."""
 
+import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -73,7 +74,9 @@ def photos_of(draft: "Draft") -> list[SheetPhoto]:
     """Return the photos of a draft, in its order; those that a person left out among them."""
     known = {photo.member: photo for photo in draft.report.photos} if draft.report else {}
     found = []
-    for file in draft.files:
+    # The files of a folder come in any order, as several are copied at once.
+    files = draft.files if draft.zipped else sorted(draft.files, key=_as_people_count)
+    for file in files:
         rejected, report = file.name in draft.rejected, known.get(file.name)
         if report is not None and not rejected:
             if is_photo(report):
@@ -82,6 +85,12 @@ def photos_of(draft: "Draft") -> list[SheetPhoto]:
         elif rejected or (report is None and suffix_of(file.name) in PHOTO_SUFFIXES):
             found.append(_bare(draft, file, rejected=rejected))
     return found
+
+
+def _as_people_count(file: "DraftFile") -> list[tuple[int, str]]:
+    """Return what sorts IMG_2 before IMG_10."""
+    parts = re.split(r"([0-9]+)", file.name.casefold())
+    return [(int(part), part) if part.isascii() and part.isdigit() else (0, part) for part in parts]
 
 
 def _bare(draft: "Draft", file: "DraftFile", *, rejected: bool) -> SheetPhoto:

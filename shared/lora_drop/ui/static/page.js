@@ -236,7 +236,7 @@
     const next = neighbour(card, key);
     if (next) {
       event.preventDefault();
-      next.querySelector(".decide button, .decide a, .frame a").focus();
+      (next.querySelector(".decide button") || next.querySelector("a")).focus();
       next.scrollIntoView({ block: "nearest" });
     } else if (button && { x: "/reject", k: "/keep" }[key]) {
       event.preventDefault();

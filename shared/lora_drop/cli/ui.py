@@ -1,0 +1,74 @@
+"""`lora-drop ui`: the page, over a stack or with a fal key alone, until it is interrupted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from lora_drop.cli.terminal import StackName, reporting, write_line
+from lora_drop.client.errors import CommandError
+
+if TYPE_CHECKING:
+    from starlette.types import ASGIApp
+
+DRAFTS = "drafts"  # in the user's data folder
+
+
+def ui(
+    *,
+    stack: StackName = None,
+    direct: Annotated[
+        bool,
+        typer.Option("--direct", help="Without a stack: train at fal with your FAL_KEY."),
+    ] = False,
+    port: Annotated[
+        int | None,
+        typer.Option(
+            min=1024, max=65535, help="Port on 127.0.0.1; else 8642 or the next that is free."
+        ),
+    ] = None,
+    no_open: Annotated[
+        bool, typer.Option("--no-open", help="Print the address and open no browser.")
+    ] = False,
+) -> None:
+    """Open a page in the browser: drop photos, look at them, see the price, train, follow the jobs.
+
+    The page is on this machine alone, and photos leave it when you press Train. The printed address works once; the
+    browser that opens it first stays in until it is closed. Ctrl-C ends the page, and no job.
+    """
+    from lora_drop.cli.usage import in_browser
+    from lora_drop.jobs.errors import LoraDropError
+    from lora_drop.ui.server import serve
+
+    with reporting():
+        try:
+            serve(
+                lambda: _application(stack, direct=direct),
+                port=port,
+                open_browser=None if no_open else in_browser,
+                say=write_line,
+            )
+        except CommandError:
+            raise
+        except LoraDropError as failed:
+            raise CommandError(str(failed)) from failed
+
+
+@contextmanager
+def _application(stack: str | None, *, direct: bool) -> Iterator[ASGIApp]:
+    """The page and what it needs, which ends with it."""
+    from lora_drop.local.tools import data_folder
+    from lora_drop.ui.app import make_app
+    from lora_drop.ui.backends import backend_of
+    from lora_drop.ui.drafts import Drafts
+    from lora_drop.ui.workers import Workers
+
+    with (
+        closing(backend_of(stack, direct=direct)) as backend,
+        closing(Workers()) as workers,
+        closing(Drafts(data_folder() / DRAFTS, workers, backend.application)) as drafts,
+    ):
+        yield make_app(backend, drafts)
