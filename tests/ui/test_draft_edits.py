@@ -149,6 +149,33 @@ def test_a_mask_goes_with_its_photo(drafts: Drafts, tmp_path: Path) -> None:
     assert ("3_mask.png" in names, "4-mask.jpg" in names) == (False, True)
 
 
+def test_what_is_of_a_photo_goes_with_it(drafts: Drafts, album: Path) -> None:
+    """The raw photo beside it, the clip of it, and what exiftool has kept of it: it would be trained on."""
+    for name in ("5.CR2", "5.mov", "5.jpg_original", "6.mov"):
+        (album / name).write_bytes(photo(600, 5))
+    draft = dropped(drafts, album)
+    drafts.reject(draft.id, number_of(draft, "5.jpg"))
+    names = names_in(archive_of(drafts, checked(drafts, draft.id)))
+    assert [name for name in names if name[:2] in ("5.", "6.")] == ["6.jpg", "6.mov"]
+
+
+def test_a_caption_from_elsewhere_is_shown_and_can_be_taken_away(
+    drafts: Drafts, album: Path
+) -> None:
+    line = '{"file_name": "5.jpg", "text": "a photo of [trigger] by the sea"}'
+    (album / "metadata.jsonl").write_text(line)
+    draft = dropped(drafts, album)
+    number = number_of(draft, "5.jpg")
+    found = drafts.caption(draft.id, number)
+
+    assert found == "a photo of [trigger] by the sea"
+    assert drafts.write_caption(draft.id, number, found) == draft
+    drafts.write_caption(draft.id, number, "")
+    report = checked(drafts, draft.id).report
+    assert report
+    assert [each.caption_text for each in report.photos if each.member == "5.jpg"] == [""]
+
+
 def test_only_photos_are_left_out(drafts: Drafts, album: Path) -> None:
     draft = dropped(drafts, album)
     with pytest.raises(CommandError, match="no photo"):

@@ -13,7 +13,7 @@ from lora_drop.ui.draft_check import CheckProblem, CheckResult, CheckTask, Looki
 from lora_drop.ui.draft_files import contents, photos_of
 from lora_drop.ui.draft_state import FILES, LOOKS, CheckProgress, DraftState, UnknownDraftError
 from lora_drop.ui.draft_store import DraftStore
-from lora_drop.ui.workers import WorkerDiedError, Workers, WorkersClosedError
+from lora_drop.ui.workers import WorkerDiedError, Workers, WorkersEndedError
 
 ELSEWHERE = 1.0  # seconds until it is asked again whether another server still checks a dataset
 AFTER_TROUBLE = 5.0  # seconds
@@ -69,9 +69,11 @@ class DraftChecks:
             self._trouble.pop(draft_id, None)
         except BlockingIOError:
             return ELSEWHERE
-        except (UnknownDraftError, FileNotFoundError):
+        except UnknownDraftError:
             return None  # it was discarded
-        except OSError as error:
+        except (OSError, *INTERNAL_ERRORS) as error:
+            if draft_id not in self._store.ids():
+                return None
             self._trouble[draft_id] = f"The result of the check cannot be kept: {error}."
             return AFTER_TROUBLE
         finally:
@@ -84,7 +86,7 @@ class DraftChecks:
             return self._checked(draft_id, self._task(draft_id, state))
         except CommandError as refused:
             return CheckProblem(str(refused))
-        except WorkersClosedError:
+        except WorkersEndedError:
             return None
         except WorkerDiedError as died:
             return CheckProblem(f"The photos could not be checked: {died}. Check them again.")
@@ -130,7 +132,7 @@ class DraftChecks:
 
             try:
                 return self._workers.check(task, heard)
-            except WorkersClosedError:
+            except WorkersEndedError:
                 raise
             except WorkerDiedError:
                 last = seen[-1] if seen else ""

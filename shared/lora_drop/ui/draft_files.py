@@ -2,7 +2,7 @@
 
 import re
 import zipfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -117,10 +117,15 @@ def contents(state: DraftState, folder: Path) -> Contents:
         return Contents(dict(sorted(files.items())))
     chosen = selection(state)
     photos = [member.name for member in chosen.others]
-    gone = state.rejected | _captions_gone(state, photos, [each.name for each in chosen.captions])
+    captions = [member.name for member in chosen.captions]
+    pairs = paired(captions, photos)
+    # A computer's own files, and what exiftool has kept of a photo, would be photos without it.
+    gone = state.rejected | {each.name for each in chosen.junk}
+    gone |= _captions_gone(state, captions, pairs) | _beside(state, photos)
     files = {name: file for name, file in files.items() if name not in gone}
     for photo, text in state.captions.items():
-        if photo not in state.rejected and text.strip():
+        # A blank one is a file only where that takes the place of a caption from elsewhere.
+        if photo not in state.rejected and (text.strip() or photo not in pairs):
             files[f"{stem(photo)}.txt"] = text.encode()
     edits = Edits(rejected=tuple(sorted(state.rejected)), captions=tuple(sorted(state.captions)))
     files[EDITS_JSON] = edits.written()
@@ -130,24 +135,34 @@ def contents(state: DraftState, folder: Path) -> Contents:
     return Contents(dict(sorted(files.items())), masks)
 
 
-def _captions_gone(state: DraftState, photos: list[str], captions: list[str]) -> set[str]:
+def _captions_gone(
+    state: DraftState, captions: Sequence[str], pairs: Mapping[str, str]
+) -> set[str]:
     """Return the files of captions that were replaced, or whose photo was left out."""
-    pairs = paired(captions, photos)
-    replaced = {
-        name
-        for photo in state.captions
-        for name in captions
-        if name == pairs.get(photo) or stem(name) == stem(photo)
-    }
+
+    def of(photos: Collection[str]) -> set[str]:
+        stems, own = {stem(photo) for photo in photos}, {pairs.get(photo) for photo in photos}
+        return {name for name in captions if name in own or stem(name) in stems}
+
     # A caption of two photos stays with the one that stays.
-    kept = {pairs[photo] for photo in photos if photo in pairs and photo not in state.rejected}
-    without = {
-        name
-        for photo in state.rejected
-        for name in captions
-        if name == pairs.get(photo) or stem(name) == stem(photo)
+    kept = {caption for photo, caption in pairs.items() if photo not in state.rejected}
+    return of(state.captions) | (of(state.rejected) - kept)
+
+
+def _beside(state: DraftState, photos: Sequence[str]) -> set[str]:
+    """Return what lies beside photos that were left out, and is called like them: the raw photo, the clip."""
+    stems = {
+        stem(name).casefold() for name in state.rejected if suffix_of(name) in PHOTO_SUFFIXES
+    } - {
+        stem(name).casefold()
+        for name in photos
+        if name not in state.rejected and suffix_of(name) in PHOTO_SUFFIXES
     }
-    return replaced | (without - kept)
+    return {
+        name
+        for name in photos
+        if suffix_of(name) not in {"", *PHOTO_SUFFIXES} and stem(name).casefold() in stems
+    }
 
 
 def selection(state: DraftState) -> Selection:

@@ -20,7 +20,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import BaseModel, JsonValue
 
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.report import Report
@@ -32,13 +32,12 @@ class UnknownDraftError(CommandError):
     """Raised when there is no dataset of this id, or it was discarded."""
 
 
-class DraftFile(BaseModel):
+@dataclass(frozen=True, slots=True)
+class DraftFile:
     """One file; ``number`` names it in addresses, ``name`` is its path in what was dropped, ``size`` in bytes.
 
     The number 0 is of no file: what was dropped is hidden or a computer's own, and is left out.
     """
-
-    model_config = ConfigDict(frozen=True)
 
     number: int
     name: str

@@ -24,6 +24,7 @@ from lora_drop.ui.draft_state import (
 )
 
 ID = re.compile(r"[0-9a-f]{16}")
+REPORTS = 10  # that are kept in memory: one of 500 photos takes a megabyte
 GONE = ".gone-"  # what was discarded, until all of its files are deleted
 
 type Signature = tuple[int, int, int]
@@ -36,7 +37,7 @@ class DraftStore:
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)
         self._folder = folder
         self._states: dict[str, tuple[Signature, DraftState]] = {}
-        self._reports: dict[str, tuple[int, Report]] = {}
+        self._reports: dict[str, tuple[int, Report]] = {}  # the newest last
         for left in folder.glob(f"{GONE}*"):
             shutil.rmtree(left, ignore_errors=True)  # another server may be deleting it
 
@@ -108,14 +109,20 @@ class DraftStore:
             except FileNotFoundError:  # a newer one has taken its place
                 return None
             known = revision, Report.model_validate_json(data)
-            self._reports[draft_id] = known
+            self._remember(draft_id, *known)
         return known[1]
 
     def write_report(self, draft_id: str, revision: int, report: Report) -> None:
         """Keep a report, before the state says that there is one; the older ones go."""
         folder = self.path(draft_id)
         write_durably(folder / _report_name(revision), report.model_dump_json().encode())
+        self._remember(draft_id, revision, report)
+
+    def _remember(self, draft_id: str, revision: int, report: Report) -> None:
+        self._reports.pop(draft_id, None)
         self._reports[draft_id] = (revision, report)
+        for oldest in [*self._reports][:-REPORTS]:
+            self._reports.pop(oldest, None)
 
     def discard_reports(self, draft_id: str, newest: int) -> None:
         """Delete the reports of other revisions."""

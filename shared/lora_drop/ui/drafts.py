@@ -95,7 +95,11 @@ class Drafts:
 
         What is hidden, or a computer's own, gets the number 0 and is left out.
         """
-        name, size = draft_files.relative_name(name), received.stat().st_size
+        name = draft_files.relative_name(name)
+        try:
+            size = received.stat().st_size
+        except FileNotFoundError as error:
+            raise CommandError(f"{name} did not arrive. Drop it again.") from error
         folder = self._store.path(draft_id)
         with self._store.changed(draft_id) as state:
             _refuse_ordered(state)
@@ -128,6 +132,8 @@ class Drafts:
             if not state.complete:
                 self._unpack(draft_id, state)
                 state.complete = True
+                for left in (self._store.path(draft_id) / INCOMING).iterdir():
+                    left.unlink()  # of an upload that broke off
         return self.get(draft_id)
 
     def reject(self, draft_id: str, number: int) -> Draft:
@@ -149,12 +155,12 @@ class Drafts:
         return self._changed(draft_id)
 
     def caption(self, draft_id: str, number: int) -> str:
-        """Return a photo's caption as it was written on the page, or lies beside the photo."""
+        """Return a photo's caption as it was written on the page, lies beside the photo, or was found elsewhere."""
         state = self._store.read(draft_id)
         photo = state.file(number).name
         if photo in state.captions:
             return state.captions[photo]
-        return draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
+        return self._found_caption(draft_id, state, photo)
 
     def write_caption(self, draft_id: str, number: int, text: str) -> Draft:
         """Write a photo's caption; photos that share one share it still. A blank one is none."""
@@ -168,8 +174,7 @@ class Drafts:
                 if stem(each.name) == stem(photo)
             ]
             written = {**state.captions, **dict.fromkeys(shared, text)}
-            lies = draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
-            if text == lies:
+            if text == self._found_caption(draft_id, state, photo):
                 written = {name: each for name, each in written.items() if name not in shared}
             if written != state.captions:
                 state.captions = written
@@ -249,6 +254,14 @@ class Drafts:
         )
         state.next_number += len(state.files)
         state.change()
+
+    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str:
+        """Return the caption beside a photo, or else the one that the check found elsewhere, as in its metadata."""
+        own = draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
+        report = None if own else self._store.report(draft_id, state)
+        if report is None or photo in state.captions:
+            return own
+        return next((each.caption_text for each in report.photos if each.member == photo), "")
 
     def _training_json(self, draft_id: str, state: DraftState) -> bytes | None:
         found = draft_files.selection(state).training_json

@@ -16,8 +16,8 @@ from lora_drop.ui.draft_check import CheckProblem, CheckResult, CheckTask, Looki
 from lora_drop.ui.worker_tasks import Answer, NoPreview, PreviewTask, Task
 
 COUNT = 2
-# A photo takes seconds; a process that says nothing for so long hangs.
-PREVIEW_SECONDS, CHECK_SECONDS = 60.0, 300.0
+# A process that says nothing for so long hangs. A check says nothing while it packs 2 GiB; a photo takes seconds.
+PREVIEW_SECONDS, CHECK_SECONDS = 60.0, 600.0
 END_SECONDS = 2.0
 
 type Heard = Callable[[Looking], None]
@@ -27,7 +27,7 @@ class WorkerDiedError(LoraDropError):
     """Raised when the process that did a task ended in the middle of it, or was ended because it hung."""
 
 
-class WorkersClosedError(WorkerDiedError):
+class WorkersEndedError(WorkerDiedError):
     """Raised for what was being done, or waited, when the processes were ended with the server."""
 
 
@@ -109,7 +109,7 @@ class Workers:
         return cast("CheckResult | CheckProblem", self._do(task, heard, CHECK_SECONDS))
 
     def close(self) -> None:
-        """End all processes; what is being done, or waits, raises WorkersClosedError."""
+        """End all processes; what is being done, or waits, raises WorkersEndedError."""
         with self._turn:
             self._closed = True
             self._turn.notify_all()
@@ -126,7 +126,7 @@ class Workers:
             sound = True
         except WorkerDiedError as died:
             if self._closed:
-                raise WorkersClosedError("the page was closed") from died
+                raise WorkersEndedError("the page was closed") from died
             raise
         finally:
             self._give_back(worker, check=isinstance(task, CheckTask), sound=sound)
@@ -141,7 +141,7 @@ class Workers:
             finally:
                 self._waiting -= not check
             if self._closed:
-                raise WorkersClosedError("the page was closed")
+                raise WorkersEndedError("the page was closed")
             worker = self._free.pop(0)
             if not worker.alive:
                 worker.end()
