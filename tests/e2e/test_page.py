@@ -152,7 +152,7 @@ def assert_decided(files: dict[str, bytes]) -> None:
     assert ALIKE not in names
     assert "edits.json" not in names
     text = copy.read(CAPTIONED.replace(".jpg", ".txt")).decode()
-    assert text == WRITTEN.replace("[trigger]", "ada")
+    assert text == WRITTEN  # this trainer fills in the phrase itself
     report = json.loads(files["report.json"])
     changed = {(each["code"], each["member"]) for each in report["changes"]}
     assert {("image_rejected", DAMAGED), ("image_rejected", ALIKE)} <= changed
