@@ -93,8 +93,7 @@ async def _changes(page: Page, job_id: str) -> AsyncIterator[ServerSentEvent]:
             yield ServerSentEvent(said, event="change")
         else:
             if card.ended:
-                # The page shows its files now; one that has been loaded since has them.
-                yield ServerSentEvent(card.id, event="ended" if last else "over")
+                yield ServerSentEvent(card.id, event="ended")  # the page shows its files now
                 await asyncio.sleep(AT_END)
             if card != last or failures:
                 yield ServerSentEvent(
