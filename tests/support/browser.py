@@ -16,11 +16,15 @@ RULES = {
 }
 
 
+def found_chromium() -> str | None:
+    """Where the machine's Chromium is."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @pytest.fixture(scope="module")  # its event loop would be in the way of others in the same thread
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium; where there is none, a test is skipped, or fails with LORA_DROP_BROWSER."""
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
+    if (found := found_chromium()) is None:
         reason = f"no Chromium on this machine ({', '.join(NAMES)})"
         if os.environ.get("LORA_DROP_BROWSER"):
             pytest.fail(reason)

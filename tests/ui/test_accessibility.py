@@ -1,43 +1,24 @@
 """Every state of the page in a real Chromium: axe finds nothing, nothing is cut off, and the keyboard does it all."""
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, BrowserContext, Page, expect
+from playwright.sync_api import Browser, expect
 
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.ui.app import make_app
 from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.workers import Workers
 from tests.support.browser import violations
-from tests.support.page_backend import StubBackend, jobs
-from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, portrait_folder
+from tests.support.page_backend import StubBackend
+from tests.support.page_states import Opened, state_places
+from tests.support.portraits import portrait_folder
 
 pytestmark = pytest.mark.proof
 
 LONG = 60_000  # milliseconds, on a loaded machine
 WIDTHS = (390, 768, 1440, 1920)
-
-
-@dataclass(frozen=True)
-class Opened:
-    """A page with three datasets and a job in each state, and a browser that is let in."""
-
-    context: BrowserContext
-    origin: str
-    drafts: Drafts
-    places: dict[str, str]
-
-    def page(self, place: str, scheme: str = "light", width: int = 1440) -> Page:
-        """Show a state of the page in this scheme and width."""
-        page = self.context.pages[0]
-        page.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]  # one of two words
-        page.set_viewport_size({"width": width, "height": 900})
-        page.goto(self.origin + self.places[place])
-        return page
 
 
 @pytest.fixture(scope="module")
@@ -56,56 +37,11 @@ def opened(
     expect.set_options(timeout=LONG)
     page = context.new_page()
     page.goto(served.address)
-    places = _places(page, photos)
+    places = state_places(page, photos)
     yield Opened(context, served.origin, drafts, places)
     context.close()
     drafts.close()
     workers.close()
-
-
-def _places(page: Page, photos: Path) -> dict[str, str]:
-    """The address of each state, made as a person makes them."""
-    page.set_input_files("#folder", photos)
-    page.wait_for_url("**/drafts/*")
-    expect(page.locator("#verdict .band.bad")).to_be_visible()
-    rejected = _path(page)
-    page.goto(page.url.partition("/drafts")[0])
-    page.set_input_files("#folder", photos)
-    page.wait_for_url("**/drafts/*")
-    page.click(f"#cards .photo:has(.name:text-is('{DAMAGED}')) .decide button")
-    expect(page.locator("#verdict .band.good")).to_be_visible()
-    accepted = _path(page)
-    numbers = {
-        name: str(page.locator(f"#cards .photo:has(.name:text-is('{name}'))").get_attribute("id"))
-        for name in (ALIKE, CAPTIONED, DAMAGED)
-    }
-    photo = {name: f"{accepted}/photos/{place[6:]}" for name, place in numbers.items()}
-    left_out = page.request.post(
-        f"{page.url.partition('/drafts')[0]}/drafts",
-        form={"name": "half"},
-        headers={"Origin": page.url.partition("/drafts")[0]},
-    ).json()
-    return {
-        "home": "/",
-        "filtered": "/?status=HELD",
-        "nothing fits": "/?search=nothing",
-        "not all here": left_out["address"],
-        "to be mended": rejected,
-        "one problem": f"{rejected}?show=image_blurred",
-        "ready": accepted,
-        "photo": photo[CAPTIONED],
-        "pair": photo[ALIKE],
-        "left out": photo[DAMAGED],
-        "delete": f"{accepted}/discard",
-        "no such page": "/nothing",
-        **{f"job {name}": f"/jobs/{name}" for name in jobs()},
-        **{action: f"/jobs/ada-succeeded/{action}" for action in ("retry", "forget")},
-        **{action: f"/jobs/ada-held/{action}" for action in ("approve", "cancel")},
-    }  # fmt: skip
-
-
-def _path(page: Page) -> str:
-    return "/drafts/" + page.url.partition("/drafts/")[2]
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
