@@ -1,5 +1,6 @@
 """Datasets that are looked through: dropped, checked as the command checks them, and kept over a killed server."""
 
+import time
 from pathlib import Path
 
 import pytest
@@ -202,3 +203,41 @@ def test_everything_is_there_after_a_killed_server(
     third = Drafts(tmp_path / "drafts", workers, APPLICATION)
     assert third.get(draft.id) == found
     third.close()
+
+
+def test_two_servers_check_once(
+    drafts: Drafts, workers: Workers, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two servers on the same folder agree, and one of them checks."""
+    checks: list[str] = []
+    check = workers.check
+    monkeypatch.setattr(
+        workers, "check", lambda task, heard: (checks.append(task.name), check(task, heard))[1]
+    )
+    other = Drafts(tmp_path / "drafts", workers, APPLICATION)
+    draft = drafts.create(album.name)
+    for number in range(12):
+        put(drafts, draft.id, f"{number}.jpg", photo(600, number))
+    drafts.finish(draft.id)
+    assert other.get(draft.id).checking
+
+    assert checked(other, draft.id) == checked(drafts, draft.id)
+    assert checks == [album.name]
+    other.close()
+
+
+def test_a_discarded_dataset_is_checked_no_further(drafts: Drafts, workers: Workers) -> None:
+    """The next one does not wait for photos that nobody wants."""
+    first, second = (drafts.create(name).id for name in ("many", "few"))
+    for number in range(60):
+        put(drafts, first, f"{number}.jpg", photo(2400, number))
+    put(drafts, second, "a.jpg", photo(600, 1))
+    drafts.finish(first)
+    while not (progress := drafts.get(first).checking) or not progress.done:
+        time.sleep(0.02)
+    drafts.finish(second)
+    (checking,) = workers.busy
+    drafts.discard(first)
+
+    assert checked(drafts, second).report
+    assert checking not in workers.processes
