@@ -107,7 +107,7 @@ def test_its_metadata_is_whole(installed: Path) -> None:
 
     assert metadata["Requires-Python"] == ">=3.12"
     assert (metadata["License-Expression"], metadata["License-File"]) == ("MIT", "LICENSE")
-    assert metadata["Provides-Extra"] == "local"
+    assert metadata.get_all("Provides-Extra") == ["local", "ui"]
     assert metadata["Keywords"]
     assert metadata["Project-URL"]
     assert len(metadata.get_all("Classifier", [])) > 5
@@ -169,6 +169,29 @@ def test_a_missing_extra_is_named(installed: Path, empty: Path, words: list[str]
     assert done.returncode == 1
     assert " ".join(done.stderr.split()).endswith(tools.NEEDS_EXTRA)
     assert "Traceback" not in done.stderr
+
+
+def test_a_missing_page_is_named(installed: Path, empty: Path) -> None:
+    code = BASE_ONLY.format(modules=tools.UI_MODULES)
+    done = python(installed, empty, code, "ui", "--direct", FAL_KEY="key:secret")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", f"{tools.NEEDS_UI}\n")
+    assert python(installed, empty, code, "ui", "--help").stdout.startswith("Usage: lora-drop ui")
+
+
+def test_the_page_travels(installed: Path, root: Path) -> None:
+    """What a browser loads is in the wheel: templates, style, script, and kept parts with their licences."""
+
+    def files(folder: Path) -> dict[str, bytes]:
+        found = (each for each in folder.rglob("*") if each.is_file() and each.suffix != ".pyc")
+        return {each.relative_to(folder).as_posix(): each.read_bytes() for each in found}
+
+    page = files(installed / "lora_drop" / "ui")
+    assert page == files(root / "shared" / "lora_drop" / "ui")
+    assert {
+        "templates/base.html",
+        "static/page.js",
+        "static/vendor/pico-LICENSE.txt",
+    } <= page.keys()
 
 
 def test_the_base_checks_a_dataset(installed: Path, empty: Path) -> None:

@@ -33,7 +33,7 @@ WRITTEN = "[trigger] laughs, in a red jacket & <b>bold</b>"
 def page_of(stack: Deployed, data: Path) -> Iterator[tuple[str, subprocess.Popen[str]]]:
     """`lora-drop ui` over the stack, and the address that it prints."""
     with subprocess.Popen(  # the project's own command
-        [sys.executable, "-m", "lora_drop", "ui", "--no-open", "--port", "0"],
+        [sys.executable, "-m", "lora_drop", "ui", "--no-open"],
         env={**os.environ, HOME: str(stack.local.state), "XDG_DATA_HOME": str(data)},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -152,7 +152,7 @@ def assert_decided(files: dict[str, bytes]) -> None:
     assert ALIKE not in names
     assert "edits.json" not in names
     text = copy.read(CAPTIONED.replace(".jpg", ".txt")).decode()
-    assert text == WRITTEN.replace("[trigger]", "ada")
+    assert text == WRITTEN  # this trainer fills in the phrase itself
     report = json.loads(files["report.json"])
     changed = {(each["code"], each["member"]) for each in report["changes"]}
     assert {("image_rejected", DAMAGED), ("image_rejected", ALIKE)} <= changed

@@ -1,6 +1,7 @@
 """The page with a fal key alone, at the simulator: each training is paid once, and its files come by themselves."""
 
 import json
+import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -13,7 +14,7 @@ from lora_drop.cli.main import application
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.stack import Stack
-from lora_drop.jobs.errors import FalUnavailableError
+from lora_drop.jobs.errors import FalUnavailableError, SubmissionUnknownError
 from lora_drop.jobs.status import Status
 from lora_drop.ui import direct_watch
 from lora_drop.ui.backends import Action, JobCard, backend_of
@@ -24,6 +25,7 @@ from tests.simulator.conftest import (
     Simulate,
     calls,
     connect,
+    dataset,
     path,
     point_fal_client,
     simulate,
@@ -221,6 +223,15 @@ def test_files_that_cannot_be_had_are_tried_again(page: Page, calls: Calls, path
     assert backend.card(request_id).status is Status.SUCCEEDED
 
 
+def test_dead_thread_is_started_again(page: Page, calls: Calls, path: Path) -> None:
+    backend = page(calls)
+    dead = threading.Thread(target=str)
+    dead.start()
+    dead.join()
+    backend.follower._thread = dead
+    ended(backend, train(backend, path), Status.SUCCEEDED)
+
+
 def test_moved_folder_is_not_fetched_again(page: Page, calls: Calls, path: Path) -> None:
     backend = page(calls)
     request_id = train(backend, path)
@@ -258,6 +269,25 @@ def test_list_is_paged_and_searched(
     assert (backend.budget(), backend.is_stack) == (None, False)
     assert backend.application == "fal-ai/flux-lora-portrait-trainer"
     assert "with a key alone" in backend.name
+
+
+@pytest.mark.parametrize(
+    ("error", "said"),
+    [
+        ("look there: order it with again=True, from 12:00 on", "pay for it with lora-drop train PATH --direct --force, from"),
+        ("the answer was lost. Make the same call again: it", "The answer was lost. Press Train again: it"),
+        ("No file: run the same command again, which pays nothing", "try it once more, which"),
+    ],
+)  # fmt: skip
+def test_errors_are_in_words_of_the_page(error: str, said: str) -> None:
+    assert said in direct_watch.page_sentence(SubmissionUnknownError(error))
+
+
+def test_rejected_dataset_is_not_sent(page: Page, calls: Calls, tmp_path: Path) -> None:
+    (tmp_path / "few.zip").write_bytes(dataset(images=3))
+    with pytest.raises(CommandError, match=r"Nothing was sent\.\n.*10"):
+        train(page(calls), tmp_path / "few.zip")
+    assert calls.sim.requests() == []
 
 
 @pytest.mark.parametrize(

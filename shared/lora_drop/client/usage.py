@@ -10,7 +10,7 @@ from botocore.exceptions import BotoCoreError
 
 from lora_drop.client.errors import CommandError
 from lora_drop.client.result_files import LORA
-from lora_drop.client.stack import Stack
+from lora_drop.client.stack import MAKING, Stack
 from lora_drop.fal.inference import diffusers_program, fal_program, inference_of
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 
@@ -77,7 +77,8 @@ def _address(stack: Stack, weights: Mapping[str, Any], hours: int) -> str:
     named = {"Bucket": weights["bucket"], "Key": weights["key"]}
     try:
         # Signature Version 4, which encrypted buckets ask for (S3, "Download and upload objects with presigned URLs").
-        s3 = stack.session.client("s3", config=Config(signature_version="s3v4"))
+        with MAKING:
+            s3 = stack.session.client("s3", config=Config(signature_version="s3v4"))
         return str(s3.generate_presigned_url("get_object", Params=named, ExpiresIn=hours * 3600))
     except BotoCoreError as error:
         raise CommandError(f"The LoRA's address could not be signed: {error}.") from error

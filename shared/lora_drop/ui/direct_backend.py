@@ -16,7 +16,7 @@ from lora_drop.client.direct_folders import (
     usage_subject,
 )
 from lora_drop.client.direct_training import PreparedTraining
-from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.errors import CommandError, DatasetRejectedError, JobUnknownError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.report_page import report_files
 from lora_drop.client.result_files import refuse_folder
@@ -120,6 +120,9 @@ class DirectBackend:
                     request_id = trainer.send(training)
                     progress(size, size)
                 self._keep(request_id, training, name)
+        except DatasetRejectedError as refused:
+            messages = (each.message for each in refused.problems)
+            raise CommandError("\n".join(("Nothing was sent.", *messages))) from refused
         except LoraDropError as error:
             raise CommandError(page_sentence(error)) from error
         return request_id

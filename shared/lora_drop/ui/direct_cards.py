@@ -69,7 +69,7 @@ def files_of(request: SentRequest) -> list[JobFile]:
     record = record_in(folder_of(request))
     if record.get("request_id") != request.request_id:
         return []
-    return [JobFile(each["name"], each["size"], each["sha256"]) for each in record["files"]]
+    return [JobFile(each["name"], each["size"], each["sha256"]) for each in record.get("files", ())]
 
 
 def dataset_of(request: SentRequest) -> str:

@@ -7,22 +7,17 @@ from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 
-from lora_drop.client.direct_errors import sentence
+from lora_drop.client.direct_errors import PAY_AGAIN, sentence
 from lora_drop.client.direct_folders import folder_of, is_here
 from lora_drop.client.direct_patience import Patience
 from lora_drop.client.direct_requests import Queued, RequestStatus, Training, Unanswered
 from lora_drop.client.direct_result import DirectResult, save_result
-from lora_drop.client.errors import CommandError, TrainingFailedError
+from lora_drop.client.errors import TrainingFailedError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.result_files import record_in
 from lora_drop.client.submissions import SentRequest, Submissions
 from lora_drop.fal.progress import visible
-from lora_drop.jobs.errors import (
-    FalUnavailableError,
-    LoraDropError,
-    ResultGoneError,
-    ResultUnreadableError,
-)
+from lora_drop.jobs.errors import FalUnavailableError, LoraDropError, ResultGoneError
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
@@ -38,6 +33,7 @@ CANCELLED = "fal_client_cancelled"
 PAGE_WORDS = (
     ("Run the same command again", "Press Train again"),
     ("run the same command again", "try it once more"),
+    ("pay for it with --force", f"pay for it with {PAY_AGAIN}"),
 )
 
 
@@ -93,7 +89,7 @@ class RequestWatch:
             self._end(status, failed.code, failed, failed.billed)
         except ResultGoneError as gone:
             self._end(Status.EXPIRED, "result_expired", gone, None)
-        except (CommandError, ResultUnreadableError) as error:
+        except LoraDropError as error:
             self.seen = replace(self.seen, silence=page_sentence(error))
         else:
             self.seen = self._shown(found)
@@ -158,8 +154,8 @@ class RequestFollower:
         self._thread: threading.Thread | None = None
 
     def start(self) -> None:
-        """Follow in a thread from now on; called again it does nothing."""
-        if self._thread is None:
+        """Follow in a thread from now on; called again, only where that has died of a bug."""
+        if self._thread is None or not self._thread.is_alive():
             self._thread = threading.Thread(target=self._run, name="fal requests", daemon=True)
             self._thread.start()
 
@@ -192,7 +188,8 @@ class RequestFollower:
         """Have a result fetched soon."""
         watch = self.watch(request)
         watch.wanted = True
-        if watch.result is not None:
+        if watch.result is not None and self._thread is not None:
+            self.start()
             self._wake.set()
 
     def round(self) -> None:

@@ -1,9 +1,7 @@
 """The datasets that are not sent yet: drop, look, decide, send."""
 
 import asyncio
-import json
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from typing import Any
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -11,14 +9,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
-from lora_drop.datasets.report import ImageOutcome
-from lora_drop.datasets.reports.markup import Anchors, Html
-from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
-from lora_drop.jobs.problems import MAX_NAME, shortened
-from lora_drop.ui.backends import Budget
+from lora_drop.datasets.reports.markup import Html
+from lora_drop.ui.draft_view import DraftView, cards_of, signature_of
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
-from lora_drop.ui.sheet import ALL, Filter, SheetPhoto, card_of, filters_of, photos_of, shown
+from lora_drop.ui.sheet import ALL, photos_of
 from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
@@ -28,64 +23,6 @@ MOST_BYTES = (
     4 * 1024**3
 )  # of a draft: what a dataset may have, and clips and documents beside the photos
 CACHED = {"Cache-Control": "private, max-age=3600"}
-
-
-@dataclass(frozen=True, slots=True)
-class DraftView:
-    """What the templates show of a draft."""
-
-    draft: Draft
-    photos: list[SheetPhoto]
-    kind: str
-    budget: Budget | None
-
-    @property
-    def editable(self) -> bool:
-        """Whether a person can still change it."""
-        return self.draft.order is None or (
-            not self.draft.order.running and self.draft.order.job_id is None
-        )
-
-    @property
-    def filters(self) -> list[Filter]:
-        """Return what can be shown."""
-        return filters_of(self.photos)
-
-    @property
-    def shown(self) -> list[SheetPhoto]:
-        """Return the photos that are shown."""
-        return shown(self.photos, self.kind)
-
-    @property
-    def mended(self) -> int:
-        """How many photos fal gets in another form."""
-        return sum(
-            photo.checked and photo.report.fate is ImageOutcome.MENDED for photo in self.photos
-        )
-
-    def card(self, photo: SheetPhoto) -> Html:
-        """Return a photo's card."""
-        return card_of(photo, editable=self.editable, kind=self.kind)
-
-    def groups(self, which: str) -> list[Html]:
-        """Return the errors, the warnings or the changes in groups, each with a link to its photos."""
-        report = self.draft.report
-        if report is None:
-            return []
-        if which == "changes":
-            own = (change for photo in report.photos for change in photo.changes)
-            cases: Any = dict.fromkeys((*report.changes, *own))
-            return [group_item(group, self._anchors, shown=0) for group in groups_of(cases)]
-        cases = report.errors if which == "errors" else report.warnings
-        return [group_item(group, self._anchors) for group in by_importance(groups_of(cases))]
-
-    @property
-    def _anchors(self) -> Anchors:
-        return {
-            name: photo.place
-            for photo in self.shown
-            for name in (photo.file.name, shortened(photo.file.name, MAX_NAME))
-        }
 
 
 async def create(request: Request) -> Response:
@@ -127,7 +64,7 @@ async def show(request: Request) -> Response:
     if order and order.job_id and not request.query_params.get("look"):
         return RedirectResponse(f"/jobs/{order.job_id}", 303)
     return page.answer(
-        "draft.html", view=view, **_training(page, view), seen=_signature(view.draft)
+        "draft.html", view=view, **_training(page, view), seen=signature_of(view.draft)
     )
 
 
@@ -142,9 +79,9 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
     cards: dict[str, str] | None = None
     while True:
         draft = await in_thread(page.drafts.get, draft_id)
-        if (signature := _signature(draft)) != seen or cards is None:
+        if (signature := signature_of(draft)) != seen or cards is None:
             view = await _view_of(request, page, draft)
-            now = await in_thread(_cards, view)
+            now = await in_thread(cards_of, view)
             if signature != seen:
                 # What a browser shows that has come back is not known: it gets the whole sheet.
                 whole = cards is None or list(cards) != list(now)
@@ -163,15 +100,6 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             yield ServerSentEvent(draft.order.job_id, event="sent")
             await asyncio.sleep(AT_END)
         await asyncio.sleep(LOOKS)
-
-
-def _cards(view: DraftView) -> dict[str, str]:
-    return {photo.place: out_of_band(view.card(photo)) for photo in view.shown}
-
-
-def out_of_band(card: Html) -> str:
-    """Return a card that takes the place of the one with its id (htmx, “hx-swap-oob”)."""
-    return card.text.replace("<li ", '<li hx-swap-oob="true" ', 1)
 
 
 async def decide(request: Request) -> Response:
@@ -302,23 +230,6 @@ def _training(page: Page, view: DraftView) -> dict[str, Any]:
         "presets": presets_of(view.draft, application),
         "inputs": inputs_of(view.draft, application),
     }
-
-
-def _signature(draft: Draft) -> str:
-    """Return what differs when a person would see something else."""
-    order = draft.order
-    sent = order and (order.running, order.sent, order.total, order.job_id, order.problem)
-    checking = draft.checking and (draft.checking.done, draft.checking.total)
-    what = (
-        draft.revision,
-        draft.report_revision,
-        draft.complete,
-        len(draft.files),
-        draft.problem,
-        checking,
-        sent,
-    )
-    return json.dumps(what, separators=(",", ":"))
 
 
 ROUTES = [

@@ -81,29 +81,25 @@ async def events(request: Request) -> Response:
 
 
 async def _changes(page: Page, job_id: str) -> AsyncIterator[ServerSentEvent]:
+    """Yield the job's card when it says something else, that it has ended, and why nothing new is known."""
     last: JobCard | None = None
     failures = 0
     while True:
         try:
             card = await in_thread(page.backend.card, job_id)
-            failures = 0
         except LoraDropError as error:
             failures += 1
             said = page.render("silence.html", silence=str(error))
             yield ServerSentEvent(said, event="change")
-            card = last
-        if card is not None and (card != last or failures):
-            if card.ended and last is not None and not last.ended:
+        else:
+            if card.ended:
                 yield ServerSentEvent(card.id, event="ended")  # the page shows its files now
                 await asyncio.sleep(AT_END)
-            if not failures:
+            if card != last or failures:
                 yield ServerSentEvent(
                     page.render("job_card.html", card=card, oob=True), event="change"
                 )
-        if card is not None and card.ended:
-            yield ServerSentEvent(card.id, event="over")
-            await asyncio.sleep(AT_END)
-        last = card
+            last, failures = card, 0
         await asyncio.sleep(min(MOST_PAUSE, LOOKS * 2**failures))
 
 

@@ -14,6 +14,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 
+from lora_drop.client.job_words import without_commands
 from lora_drop.datasets.reports.markup import Html, counted, dollars, size_of, visible
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui.backends import Backend, Budget
@@ -50,6 +51,7 @@ def templates() -> Environment:
         state=state_of,
         meaning=meaning_of,
         as_it_is=as_it_is,
+        without_commands=without_commands,
     )
     return made
 

@@ -1,0 +1,227 @@
+"""`lora-drop ui`: one line with the address, the browser where there is one, and an end that leaves nothing running."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+from unittest.mock import Mock
+
+import httpx
+import pytest
+from typer.testing import Result
+
+from lora_drop.cli import usage
+from lora_drop.local import tools
+from lora_drop.ui import server
+from tests.support.client_fixtures import invoke
+
+LINE = re.compile(r"Open (http://127\.0\.0\.1:(\d+))/\?token=([\w-]{43})  \(it works once; .+\)\n")
+
+
+class Running(NamedTuple):
+    """The command, and a browser that has opened its page."""
+
+    process: subprocess.Popen[str]
+    client: httpx.Client
+    token: str
+
+    def ended(self, seconds: float) -> tuple[int, str, str]:
+        """Its exit code and what it has written after the first line."""
+        out, err = self.process.communicate(timeout=seconds)
+        return self.process.returncode, out, err
+
+    def workers(self) -> set[int]:
+        """The processes that it has started."""
+        children = Path(f"/proc/{self.process.pid}/task").glob("*/children")
+        return {int(each) for file in children for each in file.read_text().split()}
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Running]:
+    own = {
+        "FAL_KEY": "key:secret",
+        "XDG_DATA_HOME": str(tmp_path / "data"),
+        tools.HOME: str(tmp_path),
+    }
+    process = subprocess.Popen(
+        [sys.executable, "-m", "lora_drop", "ui", "--direct", "--no-open"],
+        env={**os.environ, **own},
+        cwd=tmp_path,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        found = LINE.fullmatch(line)
+        assert found, (line, process.stderr and process.stderr.read())
+        origin, _, token = found.groups()
+        with httpx.Client(
+            base_url=origin, headers={"origin": origin}, trust_env=False, timeout=30
+        ) as client:
+            assert client.get(f"/?token={token}").status_code == 303
+            yield Running(process, client, token)
+        process.kill()
+
+
+def in_background(call: Callable[[], object]) -> None:
+    """Make a call that the end of the page breaks off."""
+
+    def tolerant() -> None:
+        with suppress(httpx.HTTPError):
+            call()
+
+    threading.Thread(target=tolerant, daemon=True).start()
+
+
+def draft_of(client: httpx.Client) -> str:
+    answer = client.post("/drafts", data={"name": "ada"})
+    assert answer.status_code == 201, answer.text
+    return str(answer.json()["address"])
+
+
+def until(true: Callable[[], object]) -> None:
+    end = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < end
+        time.sleep(0.02)
+
+
+def trickle() -> Iterator[bytes]:
+    while True:
+        yield b"x" * 1000
+        time.sleep(0.05)
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+def test_a_signal_ends_the_page_soon(page: Running, tmp_path: Path, number: signal.Signals) -> None:
+    """A signal ends `lora-drop ui` within seconds, also while a browser listens and uploads: no process and no half of a file are left, and nothing is in the log."""
+    draft = draft_of(page.client)
+    workers = page.workers()
+    assert len(workers) == 2
+
+    def listen() -> None:
+        with page.client.stream("GET", f"{draft}/events") as events:
+            events.read()
+
+    in_background(listen)
+    in_background(lambda: page.client.put(f"{draft}/files?name=a.jpg", content=trickle()))
+    folder = tmp_path / "data" / "lora-drop" / "drafts"
+    until(lambda: [*folder.glob("*/incoming/*")])
+
+    began = time.monotonic()
+    page.process.send_signal(number)
+    code, out, err = page.ended(10)
+
+    assert (code, out, err) == (0, "", "")
+    assert time.monotonic() - began < 5  # two seconds, on a machine that does more
+    assert [*folder.glob("*/incoming/*")] == []
+    until(lambda: not any(Path(f"/proc/{each}").exists() for each in workers))
+
+
+def test_two_signals_end_it_at_once(page: Running) -> None:
+    workers = page.workers()
+    in_background(lambda: page.client.put("/", content=trickle()))
+    page.process.send_signal(signal.SIGINT)
+    page.process.send_signal(signal.SIGTERM)
+    assert page.ended(10)[0] in (128 + signal.SIGTERM, 128 + signal.SIGINT)
+    until(lambda: not any(Path(f"/proc/{each}").exists() for each in workers))
+
+
+def test_what_nohup_ignores_stays_ignored() -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    with server.Ending().heard() as ending:
+        assert signal.getsignal(signal.SIGHUP) is signal.SIG_IGN
+        assert signal.getsignal(signal.SIGTERM) == ending.hear
+    signal.signal(signal.SIGHUP, before)
+
+
+@pytest.fixture
+def served(monkeypatch: pytest.MonkeyPatch) -> Mock:
+    """What the command would serve."""
+    serve = Mock()
+    monkeypatch.setattr(server, "serve", serve)
+    return serve
+
+
+@pytest.mark.parametrize(
+    ("words", "port", "opens"),
+    [((), None, True), (("--no-open",), None, False), (("--port", "9000"), 9000, True)],
+)
+def test_options_reach_the_server(
+    served: Mock,
+    words: tuple[str, ...],
+    port: int | None,
+    opens: bool,  # noqa: FBT001
+) -> None:
+    assert invoke("ui", *words).exit_code == 0
+    [call] = served.call_args_list
+    assert call.kwargs["port"] == port
+    assert call.kwargs["open_browser"] == (usage.in_browser if opens else None)
+
+
+def without_a_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> Result:
+    monkeypatch.setenv(tools.HOME, str(tmp_path))
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    return invoke("ui", "--no-open", *words)
+
+
+def test_a_missing_key_is_a_sentence(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    result = without_a_stack(monkeypatch, tmp_path, "--direct")
+    assert (result.exit_code, "FAL_KEY" in result.stderr) == (1, True)
+    assert "token" not in result.stdout
+
+
+def test_a_port_that_is_taken_is_a_sentence(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = other.getsockname()[1]
+        result = without_a_stack(monkeypatch, tmp_path, "--direct", "--port", str(port))
+    assert result.exit_code == 1
+    assert f"127.0.0.1 port {port}" in result.stderr
+    assert "Leave --port out" in result.stderr
+
+
+def test_the_next_port_is_taken_by_itself() -> None:
+    with server.listening(None) as first, server.listening(None) as second:
+        assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
+        assert first.getsockname()[1] != second.getsockname()[1]
+
+
+@pytest.mark.parametrize("screen", [None, *usage.SCREENS])
+def test_a_browser_needs_a_screen(monkeypatch: pytest.MonkeyPatch, screen: str | None) -> None:
+    opened = Mock(return_value=True)
+    monkeypatch.setattr("webbrowser.open", opened)
+    monkeypatch.setattr(sys, "platform", "linux")
+    for name in usage.SCREENS:
+        monkeypatch.delenv(name, raising=False)
+    if screen:
+        monkeypatch.setenv(screen, ":0")
+    assert usage.in_browser("http://127.0.0.1:1/") is (screen is not None)
+    assert opened.called is (screen is not None)
+
+
+def test_a_page_that_does_not_start_is_raised() -> None:
+    said: list[Any] = []
+
+    class Broken:
+        def __enter__(self) -> Any:
+            raise RuntimeError("no page")
+
+        def __exit__(self, *_: object) -> None: ...
+
+    with pytest.raises(RuntimeError, match="no page"):
+        server.serve(Broken, say=said.append)
+    assert said == []
