@@ -146,6 +146,7 @@ def test_an_empty_folder_says_what_to_do(drafts: Drafts, tmp_path: Path) -> None
             assembled([Part(content=bytes(10**8), packed=None, entry={"size": 10})]),
             "archive_header_mismatch",
         ),
+        (assembled([Part(content=bytes(10**7))]), "archive_bomb"),
         (assembled([Part(name=b"../a.jpg")]), "archive_unsafe_name"),
         (assembled([Part(flags=1)]), "dataset_encrypted"),
     ],
@@ -163,6 +164,24 @@ def test_a_zip_that_cannot_be_unpacked_is_said_by_the_check(
     assert [problem.code for problem in draft.report.errors][:1] == [code]
     assert said(draft.report) == said(check_dataset(file))
     assert draft.files == ()
+
+
+def test_no_more_is_unpacked_than_a_dataset_may_hold(
+    drafts: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left out of the look through such a ZIP is not left out of the check, so it cannot be edited."""
+    monkeypatch.setattr("lora_drop.ui.draft_files.MAX_DATASET_BYTES", len(photo(600, 1)) + 1)
+    parts = [
+        Part(name=name, content=photo(600, seed)) for seed, name in ((1, b"a.jpg"), (2, b"b.jpg"))
+    ]
+    (tmp_path / "album.zip").write_bytes(assembled(parts))
+
+    draft = dropped(drafts, tmp_path / "album.zip")
+
+    assert [file.name for file in draft.files] == ["a.jpg"]
+    assert said(draft.report) == said(check_dataset(tmp_path / "album.zip"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        drafts.reject(draft.id, draft.files[0].number)
 
 
 def test_folders_are_this_persons_alone(drafts: Drafts) -> None:
