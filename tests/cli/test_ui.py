@@ -139,6 +139,58 @@ def test_two_signals_end_it_at_once(page: Running) -> None:
     until(lambda: not any(Path(f"/proc/{each}").exists() for each in workers))
 
 
+BLOCKED = """
+import sys, time
+from contextlib import contextmanager
+from starlette.applications import Starlette
+from starlette.responses import PlainTextResponse
+from starlette.routing import Route
+from lora_drop.cli.terminal import write_line
+from lora_drop.ui.server import serve
+
+def asks_aws(_):
+    print("asked", flush=True)
+    time.sleep(60)
+
+@contextmanager
+def application():
+    yield Starlette(routes=[Route("/", asks_aws)])
+    print("closing", flush=True)
+    time.sleep(float(sys.argv[1]))
+    print("closed", flush=True)
+
+serve(application, say=write_line)
+"""
+
+
+@pytest.mark.parametrize(
+    ("closing", "signals", "written", "code"),
+    [("0", 1, ["closing", "closed"], 0), ("60", 2, ["closing"], 128 + signal.SIGINT)],
+)
+def test_nothing_that_blocks_is_waited_for(
+    closing: str, signals: int, written: list[str], code: int
+) -> None:
+    """Not a call to AWS that a thread waits for, nor, at the second signal, what is being closed."""
+    line = [sys.executable, "-c", BLOCKED, closing]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own words
+        assert process.stdout is not None
+        found = LINE.fullmatch(process.stdout.readline())
+        assert found is not None
+        origin, _, token = found.groups()
+        with httpx.Client(base_url=origin, trust_env=False, timeout=60) as client:
+            assert client.get(f"/?token={token}").status_code == 303
+            in_background(lambda: client.get("/"))
+            assert process.stdout.readline() == "asked\n"
+            began = time.monotonic()
+            said = []
+            for _ in range(signals):
+                process.send_signal(signal.SIGINT)
+                said.append(process.stdout.readline().strip())
+            said += process.stdout.read().split()
+        assert (process.wait(10), [each for each in said if each]) == (code, written)
+        assert time.monotonic() - began < 5
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with server.Ending().heard() as ending:

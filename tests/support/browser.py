@@ -16,7 +16,7 @@ RULES = {
 }
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")  # its event loop would be in the way of others in the same thread
 def chromium() -> Iterator[Browser]:
     """The machine's own Chromium; where there is none, a test is skipped, or fails with LORA_DROP_BROWSER."""
     found = next(filter(None, map(shutil.which, NAMES)), None)

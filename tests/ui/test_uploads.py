@@ -1,6 +1,7 @@
 """Uploads: streamed to the disk, never more than they may have, and nothing is left of one that fails."""
 
 import errno
+import re
 import resource
 import shutil
 import socket
@@ -10,6 +11,7 @@ from collections.abc import Callable, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
+from urllib.parse import urlencode
 
 import httpx
 import pytest
@@ -19,8 +21,13 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.ui import uploads
+from lora_drop.ui.app import make_app
+from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.uploads import UploadBrokenError, UploadTooLargeError, receive
+from lora_drop.ui.workers import Workers
+from tests.support.page_backend import StubBackend
 
 MIB = 1024**2
 MOST = 64_000_000
@@ -190,9 +197,30 @@ def test_too_little_room_is_said_before(page: Open, monkeypatch: pytest.MonkeyPa
     assert list(page.folder.iterdir()) == []
 
 
-def test_a_name_is_no_path(page: Open) -> None:
-    """What the address or a header calls a file does not matter: it lies where the page says."""
-    headers = {"content-disposition": 'attachment; filename="../../evil"'}
-    page.client.put("/..%2f..%2fevil?name=../../evil", content=b"x", headers=headers)
-    everything = [file for file in page.folder.parent.rglob("*") if file.is_file()]
-    assert everything == [page.uploads.target]
+HOSTILE = ["../../evil.jpg", "/etc/evil.jpg", "..\\..\\evil.jpg", "C:\\evil.jpg", "a/../../../evil.jpg", "..", ".", "",
+           "evil\0.jpg", "x" * 5000, "draft.json", "files/1", "%2e%2e/evil.jpg", "\ud800.jpg".encode("utf-8", "surrogatepass")]  # fmt: skip
+
+
+@pytest.mark.promise("nothing leaks")
+def test_a_name_is_no_path(client: Callable[[ASGIApp], httpx.Client], tmp_path: Path) -> None:
+    """No name of a file or a dataset that a browser sends decides where on the disk something is written or read."""
+    drafts = Drafts(tmp_path / "deep" / "drafts", Workers(0), DEFAULT.application)
+    made = client(make_app(StubBackend(), drafts))
+    for name in HOSTILE:
+        address = made.post("/drafts", data={"name": name}).json()["address"]
+        answer = made.put(f"{address}/files?{urlencode({'name': name})}", content=b"x")
+        assert answer.status_code in (201, 409), (name, answer.text)
+    found = [
+        each.relative_to(tmp_path).as_posix() for each in tmp_path.rglob("*") if each.is_file()
+    ]
+    # What was refused is gone.
+    own = re.compile(r"deep/drafts/[0-9a-f]{16}/(draft\.json|lock|files/\d+)")
+    assert [path for path in found if not own.fullmatch(path)] == []
+    for path in (
+        "..%2f..%2fdraft",
+        "..",
+        "%2e%2e",
+        f"{min(each.id for each in drafts.all())}%2f..",
+    ):
+        assert made.get(f"/drafts/{path}/files").status_code in (404, 409)
+        assert made.put(f"/drafts/{path}/files?name=a", content=b"x").status_code in (404, 405, 409)

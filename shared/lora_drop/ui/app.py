@@ -1,7 +1,8 @@
 """The page's Starlette application: every state has its own address and is rendered here."""
 
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -10,19 +11,26 @@ from starlette.responses import HTMLResponse, Response
 from starlette.routing import Mount, Route
 from starlette.staticfiles import StaticFiles
 
-from lora_drop.client.errors import JobUnknownError
+from lora_drop.client.errors import JobErasedError, JobUnknownError
 from lora_drop.datasets.reports import COLOURS, SHEET_STYLE
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui import draft_routes, job_routes
 from lora_drop.ui.backends import Backend
+from lora_drop.ui.draft_state import UnknownDraftError
 from lora_drop.ui.page import Page, asked_by_script, page_of, templates
+from lora_drop.ui.uploads import UploadTooLargeError
 
 if TYPE_CHECKING:
     from lora_drop.ui.drafts import Drafts
 
 STATIC = Path(__file__).parent / "static"
-NOT_FOUND = 404
-NOT_DONE = 409
+NOT_FOUND, NOT_DONE, TOO_LARGE = 404, 409, 413
+TITLES: Mapping[type[LoraDropError], tuple[int, str]] = {
+    JobUnknownError: (NOT_FOUND, "There is no such job"),
+    JobErasedError: (NOT_FOUND, "The job was erased"),
+    UnknownDraftError: (NOT_FOUND, "These photos are not here any more"),
+    UploadTooLargeError: (TOO_LARGE, "That is too large"),
+}
 
 
 def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
@@ -32,7 +40,7 @@ def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
             *job_routes.ROUTES,
             *draft_routes.ROUTES,
             Route("/static/sheet.css", _sheet_style),
-            Mount("/static", StaticFiles(directory=STATIC)),
+            Mount("/static", _Static(directory=STATIC)),
         ],
         exception_handlers={
             LoraDropError: _refused,
@@ -44,6 +52,17 @@ def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
     return app
 
 
+class _Static(StaticFiles):
+    """The page's own files, which a browser keeps: for an hour, and those with a version in their name for a year."""
+
+    def file_response(self, *args: Any, **more: Any) -> Response:
+        """Return a file, or that it has not changed."""
+        response = super().file_response(*args, **more)
+        kept = "31536000, immutable" if "/vendor/" in str(args[0]) else "3600"
+        response.headers["Cache-Control"] = f"private, max-age={kept}"
+        return response
+
+
 async def _sheet_style(_: Request) -> Response:
     """Return the style sheet of the contact sheet, which report.html has as well."""
     return Response(COLOURS + SHEET_STYLE, media_type="text/css")
@@ -51,9 +70,11 @@ async def _sheet_style(_: Request) -> Response:
 
 async def _refused(request: Request, error: Exception) -> Response:
     """Say what could not be done, and what to do."""
-    unknown = isinstance(error, JobUnknownError)
-    title = "There is no such job" if unknown else "That was not done"
-    return _said(request, NOT_FOUND if unknown else NOT_DONE, title, str(error))
+    status, title = next(
+        (said for kind, said in TITLES.items() if isinstance(error, kind)),
+        (NOT_DONE, "That was not done"),
+    )
+    return _said(request, status, title, str(error))
 
 
 async def _no_page(request: Request, error: Exception) -> Response:

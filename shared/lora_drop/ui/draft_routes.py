@@ -38,8 +38,12 @@ async def put_file(request: Request) -> Response:
     draft = await in_thread(drafts.get, draft_id)
     left = MOST_BYTES - sum(file.size for file in draft.files)
     target = await in_thread(drafts.incoming, draft_id)
+    name = request.query_params.get("name", "")
     await receive(request, target, left)
-    file = await in_thread(drafts.add, draft_id, request.query_params.get("name", ""), target)
+    try:
+        file = await in_thread(drafts.add, draft_id, name, target)
+    finally:
+        await in_thread(target.unlink, missing_ok=True)  # there still where it was refused
     return JSONResponse({"number": file.number, "name": file.name, "size": file.size}, 201)
 
 
