@@ -1,5 +1,8 @@
 """Datasets that are looked through: dropped, checked as the command checks them, and kept over a killed server."""
 
+import time
+from collections import Counter
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -7,6 +10,7 @@ import pytest
 from lora_drop.client.archive import archive_of
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError
+from lora_drop.ui.draft_check import CheckProblem, CheckResult, CheckTask, Looking
 from lora_drop.ui.drafts import Drafts, UnknownDraftError
 from lora_drop.ui.workers import Workers
 from tests.support.client_fixtures import phone_data, photo
@@ -142,6 +146,7 @@ def test_an_empty_folder_says_what_to_do(drafts: Drafts, tmp_path: Path) -> None
             assembled([Part(content=bytes(10**8), packed=None, entry={"size": 10})]),
             "archive_header_mismatch",
         ),
+        (assembled([Part(content=bytes(10**7))]), "archive_bomb"),
         (assembled([Part(name=b"../a.jpg")]), "archive_unsafe_name"),
         (assembled([Part(flags=1)]), "dataset_encrypted"),
     ],
@@ -159,6 +164,24 @@ def test_a_zip_that_cannot_be_unpacked_is_said_by_the_check(
     assert [problem.code for problem in draft.report.errors][:1] == [code]
     assert said(draft.report) == said(check_dataset(file))
     assert draft.files == ()
+
+
+def test_no_more_is_unpacked_than_a_dataset_may_hold(
+    drafts: Drafts, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What is left out of the look through such a ZIP is not left out of the check, so it cannot be edited."""
+    monkeypatch.setattr("lora_drop.ui.draft_files.MAX_DATASET_BYTES", len(photo(600, 1)) + 1)
+    parts = [
+        Part(name=name, content=photo(600, seed)) for seed, name in ((1, b"a.jpg"), (2, b"b.jpg"))
+    ]
+    (tmp_path / "album.zip").write_bytes(assembled(parts))
+
+    draft = dropped(drafts, tmp_path / "album.zip")
+
+    assert [file.name for file in draft.files] == ["a.jpg"]
+    assert said(draft.report) == said(check_dataset(tmp_path / "album.zip"))
+    with pytest.raises(CommandError, match="cannot be read"):
+        drafts.reject(draft.id, draft.files[0].number)
 
 
 def test_folders_are_this_persons_alone(drafts: Drafts) -> None:
@@ -202,3 +225,54 @@ def test_everything_is_there_after_a_killed_server(
     third = Drafts(tmp_path / "drafts", workers, APPLICATION)
     assert third.get(draft.id) == found
     third.close()
+
+
+def looked_at(workers: Workers, monkeypatch: pytest.MonkeyPatch) -> Counter[str]:
+    """Count the photos that checks look at, by the name of the dataset."""
+    counts, check = Counter[str](), workers.check
+
+    def counted(task: CheckTask, heard: Callable[[Looking], None]) -> CheckResult | CheckProblem:
+        def each(looking: Looking) -> None:
+            counts[task.name] += 1
+            heard(looking)
+
+        return check(task, each)
+
+    monkeypatch.setattr(workers, "check", counted)
+    return counts
+
+
+def test_two_servers_check_once(
+    drafts: Drafts, workers: Workers, album: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Two servers on the same folder agree, and one of them checks."""
+    checks = looked_at(workers, monkeypatch)
+    other = Drafts(tmp_path / "drafts", workers, APPLICATION)
+    draft = drafts.create(album.name)
+    for number in range(12):
+        put(drafts, draft.id, f"{number}.jpg", photo(600, number))
+    drafts.finish(draft.id)
+    assert other.get(draft.id).checking
+
+    assert checked(other, draft.id) == checked(drafts, draft.id)
+    assert checks == {album.name: 12}
+    other.close()
+
+
+def test_a_discarded_dataset_is_checked_no_further(
+    drafts: Drafts, workers: Workers, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next one does not wait for photos that nobody wants."""
+    checks = looked_at(workers, monkeypatch)
+    first, second = (drafts.create(name).id for name in ("many", "few"))
+    for number in range(60):
+        put(drafts, first, f"{number}.jpg", photo(2400, number))
+    put(drafts, second, "a.jpg", photo(600, 1))
+    drafts.finish(first)
+    while not (progress := drafts.get(first).checking) or not progress.done:
+        time.sleep(0.02)
+    drafts.finish(second)
+    drafts.discard(first)
+
+    assert checked(drafts, second).report
+    assert checks["many"] < 60

@@ -120,13 +120,14 @@ class DraftChecks:
     def _checked(self, draft_id: str, task: CheckTask) -> CheckResult | CheckProblem:
         """Check, and go on where a process dies; a photo that it dies of twice counts as one that cannot be opened.
 
-        Raises WorkerDiedError where that does not help.
+        Raises WorkerDiedError where that does not help, and UnknownDraftError for a dataset that was discarded.
         """
         deaths: Counter[str] = Counter()
         while True:
             seen: list[str] = []
 
             def heard(looking: Looking, seen: list[str] = seen) -> None:
+                self._store.path(draft_id)  # one that was discarded is checked no further
                 seen.append(looking.sha256)
                 self._done[draft_id] = len(seen)
 

@@ -105,7 +105,10 @@ class Workers:
         raise NoPreviewError(f"The photo {found.why if isinstance(found, NoPreview) else ''}")
 
     def check(self, task: CheckTask, heard: Heard) -> CheckResult | CheckProblem:
-        """Return what a check finds; ``heard`` is called before each photo. Raises WorkerDiedError."""
+        """Return what a check finds; ``heard`` is called before each photo, and ends the check where it raises.
+
+        Raises WorkerDiedError.
+        """
         return cast("CheckResult | CheckProblem", self._do(task, heard, CHECK_SECONDS))
 
     def close(self) -> None:
