@@ -7,6 +7,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -231,3 +232,24 @@ def test_what_was_ordered_stays_as_it_is(drafts: Drafts, good: Draft) -> None:
     assert drafts.get(good.id) == done
     drafts.discard(good.id)
     assert drafts.all() == []
+
+
+def test_what_was_sent_a_week_ago_is_deleted(drafts: Drafts, good: Draft, album: Path) -> None:
+    """Nothing else is: neither what was sent since, nor what was never sent, nor an upload of today."""
+    kept = dropped(drafts, album)
+    uploading = drafts.incoming(kept.id)
+    uploading.write_bytes(b"x")
+    payments = Payments()
+    payments.answer.set()
+    drafts.order(good.id, good.revision, payments)
+    order = ended(drafts, good).order
+    assert order
+
+    drafts.tidy(order.at + timedelta(days=6))
+    assert {each.id for each in drafts.all()} == {good.id, kept.id}
+    assert not uploading.exists()  # it is six days old then
+    uploading.write_bytes(b"x")
+    drafts.tidy(datetime.now(UTC))
+    assert uploading.exists()
+    drafts.tidy(order.at + timedelta(days=8))
+    assert [each.id for each in drafts.all()] == [kept.id]

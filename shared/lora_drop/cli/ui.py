@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -71,4 +72,5 @@ def _application(stack: str | None, *, direct: bool) -> Iterator[ASGIApp]:
         closing(Workers()) as workers,
         closing(Drafts(data_folder() / DRAFTS, workers, backend.application)) as drafts,
     ):
+        drafts.tidy(datetime.now(UTC))
         yield make_app(backend, drafts)

@@ -24,10 +24,8 @@ class DraftView:
 
     @property
     def editable(self) -> bool:
-        """Whether a person can still change it."""
-        return self.draft.order is None or (
-            not self.draft.order.running and self.draft.order.job_id is None
-        )
+        """Whether a person can still change it: what was ordered may be paid, and stays as it was sent."""
+        return self.draft.order is None
 
     @property
     def filters(self) -> list[Filter]:

@@ -7,6 +7,7 @@ folder, see the same.
 import secrets
 from collections.abc import Mapping
 from contextlib import suppress
+from datetime import datetime, timedelta
 from pathlib import Path
 
 from pydantic import JsonValue, TypeAdapter
@@ -39,6 +40,8 @@ from lora_drop.ui.workers import Workers
 __all__ = ["CheckProgress", "Draft", "DraftFile", "Drafts", "Order", "UnknownDraftError"]
 
 MOST_FILES = 5_000
+SENT_KEPT = timedelta(days=7)
+UPLOADS_KEPT = timedelta(days=1)
 _PARAMETERS = TypeAdapter(dict[str, JsonValue])
 ORDERED = "The dataset was ordered, and stays as it was sent. Drop the photos again to train them in another way."
 
@@ -85,6 +88,16 @@ class Drafts:
             if is_locked(self._store.path(draft_id) / ORDERING):
                 raise CommandError("The dataset is being sent. Wait until that has ended.")
             self._store.discard(draft_id)
+
+    def tidy(self, now: datetime) -> None:
+        """Delete what became a job a week ago, and what is left of uploads that a killed server was taking in."""
+        for draft in self.all():
+            if draft.order and draft.order.job_id and now - draft.order.at > SENT_KEPT:
+                self.discard(draft.id)
+                continue
+            for left in (self._store.path(draft.id) / INCOMING).iterdir():
+                if now.timestamp() - left.stat().st_mtime > UPLOADS_KEPT.total_seconds():
+                    left.unlink(missing_ok=True)
 
     def incoming(self, draft_id: str) -> Path:
         """Return where an upload can be written; there is no such file yet."""
