@@ -40,7 +40,7 @@ def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
             *job_routes.ROUTES,
             *draft_routes.ROUTES,
             Route("/static/sheet.css", _sheet_style),
-            Mount("/static", _Static(directory=STATIC)),
+            Mount("/static", _PageFiles(directory=STATIC)),
         ],
         exception_handlers={
             LoraDropError: _refused,
@@ -52,7 +52,7 @@ def make_app(backend: Backend, drafts: "Drafts") -> Starlette:
     return app
 
 
-class _Static(StaticFiles):
+class _PageFiles(StaticFiles):
     """The page's own files, which a browser keeps: for an hour, and those with a version in their name for a year."""
 
     def file_response(self, *args: Any, **more: Any) -> Response:
