@@ -87,16 +87,13 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             view = await _view_of(request, page, draft)
             now = await in_thread(cards_of, view)
             if signature != seen:
-                # What a browser shows that has come back is not known: it gets the whole sheet.
-                whole = cards is None or list(cards) != list(now)
-                new = [
-                    Html(text)
-                    for place, text in now.items()
-                    if not whole and (cards or {})[place] != text
-                ]
-                parts = {"whole": whole, "cards": new, "seen": signature}
+                parts = _parts(cards, now)
                 data = page.render(
-                    "draft_changes.html", view=view, **parts, **_training(page, view)
+                    "draft_changes.html",
+                    view=view,
+                    seen=signature,
+                    **parts,
+                    **_training(page, view),
                 )
                 yield ServerSentEvent(data, event="change")
             cards, seen = now, signature
@@ -104,6 +101,18 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             yield ServerSentEvent(draft.order.job_id, event="sent")
             await asyncio.sleep(AT_END)
         await asyncio.sleep(LOOKS)
+
+
+def _parts(before: dict[str, str] | None, now: dict[str, str]) -> dict[str, Any]:
+    """Return which cards are sent: those that have changed and those that are new at the end, else the whole sheet.
+
+    What a browser shows that has come back is not known (None): it gets the whole sheet.
+    """
+    if before is None or list(before) != list(now)[: len(before)]:
+        return {"whole": True, "cards": [], "added": []}
+    changed = [Html(now[place]) for place, text in before.items() if now[place] != text]
+    added = [Html(text) for place, text in now.items() if place not in before]
+    return {"whole": False, "cards": changed, "added": added}
 
 
 async def decide(request: Request) -> Response:
@@ -137,7 +146,13 @@ async def _changed(request: Request, page: Page, draft: Draft, number: int) -> R
     photo = next((each for each in view.photos if each.file.number == number), None)
     card = view.card(photo).text if photo else ""
     strip = page.render(
-        "draft_changes.html", view=view, whole=False, cards=[], **_training(page, view), seen=""
+        "draft_changes.html",
+        view=view,
+        whole=False,
+        cards=[],
+        added=[],
+        **_training(page, view),
+        seen="",
     )
     return HTMLResponse(card + strip)
 

@@ -71,12 +71,7 @@ class DraftView:
 
 def cards_of(view: DraftView) -> dict[str, str]:
     """Return the cards that are shown, by their ids, as they are sent to a page that is open."""
-    return {photo.place: out_of_band(view.card(photo)) for photo in view.shown}
-
-
-def out_of_band(card: Html) -> str:
-    """Return a card that takes the place of the one with its id (htmx, “hx-swap-oob”)."""
-    return card.text.replace("<li ", '<li hx-swap-oob="true" ', 1)
+    return {photo.place: view.card(photo).text for photo in view.shown}
 
 
 def signature_of(draft: Draft) -> str:

@@ -51,6 +51,7 @@ def templates() -> Environment:
         state=state_of,
         meaning=meaning_of,
         as_it_is=as_it_is,
+        out_of_band=out_of_band,
         without_commands=without_commands,
     )
     return made
@@ -101,6 +102,11 @@ class Page:
     def forget_budget(self) -> None:
         """Ask for the month's dollars when they are needed next: something was done that costs."""
         self._budget_until = 0.0
+
+
+def out_of_band(card: Html) -> Html:
+    """Return a card that takes the place of the one with its id (htmx, “hx-swap-oob”)."""
+    return Html(card.text.replace("<li ", '<li hx-swap-oob="true" ', 1))
 
 
 def page_of(request: Request) -> Page:

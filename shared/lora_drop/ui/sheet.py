@@ -74,8 +74,9 @@ def photos_of(draft: "Draft") -> list[SheetPhoto]:
     """Return the photos of a draft, in its order; those that a person left out among them."""
     known = {photo.member: photo for photo in draft.report.photos} if draft.report else {}
     found = []
-    # The files of a folder come in any order, as several are copied at once.
-    files = draft.files if draft.zipped else sorted(draft.files, key=_as_people_count)
+    # While a folder is copied, new photos come at the end; once it is whole, they are in the order of their names.
+    as_it_came = draft.zipped or not draft.complete
+    files = draft.files if as_it_came else sorted(draft.files, key=_as_people_count)
     for file in files:
         rejected, report = file.name in draft.rejected, known.get(file.name)
         if report is not None and not rejected:

@@ -121,7 +121,7 @@
   async function sendAll(address, files) {
     const size = files.reduce((sum, each) => sum + each.file.size, 0);
     const sent = new Map();
-    const queue = [...files];
+    const queue = [...files].sort((one, other) => one.name.localeCompare(other.name, "en", { numeric: true }));
     const refused = [];
     let left = files.length;
     const total = () => [...sent.values()].reduce((sum, bytes) => sum + bytes, 0);
