@@ -81,6 +81,15 @@ def drop(page: Page, folder: Path) -> None:
     page.wait_for_url("**/drafts/*")
 
 
+def drag(page: Page, folder: Path) -> None:
+    """Drag a folder from the desktop onto the page (Chrome DevTools Protocol, Input.dispatchDragEvent)."""
+    session = page.context.new_cdp_session(page)
+    held = {"items": [], "files": [str(folder)], "dragOperationsMask": 1}
+    for kind in ("dragEnter", "dragOver", "drop"):
+        session.send("Input.dispatchDragEvent", {"type": kind, "x": 500, "y": 200, "data": held})
+    page.wait_for_url("**/drafts/*")
+
+
 def card(name: str) -> str:
     """The selector of a photo's card."""
     return f"#cards .photo:has(.name:text-is('{name}'))"
@@ -99,7 +108,7 @@ def job_of(page: Page) -> str:
 def test_from_the_folder_to_the_file(stack: Deployed, opened: Page, photos: Path) -> None:
     """A folder dropped on the page becomes a LoRA that can be downloaded; what was left out and written there counts."""
     page = opened
-    drop(page, photos)
+    drag(page, photos)
     expect(page.locator("#verdict .band.bad")).to_be_visible()
     expect(page.locator("#train")).to_be_disabled()
     expect(page.locator("#cards .photo")).to_have_count(30)

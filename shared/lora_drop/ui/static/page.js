@@ -44,9 +44,10 @@
     }
   }
 
-  async function dropped(items) {
-    const entries = [...items].map((item) => item.webkitGetAsEntry && item.webkitGetAsEntry()).filter(Boolean);
-    const files = [];
+  async function dropped(transfer) {
+    const items = [...transfer.items].filter((item) => item.kind === "file");
+    const entries = items.map((item) => item.webkitGetAsEntry()).filter(Boolean);
+    const files = entries.length ? [] : chosen(transfer.files);
     for (const entry of entries) await walk(entry, "", files);
     return files;
   }
@@ -196,7 +197,7 @@
     if (!event.dataTransfer.files.length) return;
     event.preventDefault();
     try {
-      take(await dropped(event.dataTransfer.items));
+      take(await dropped(event.dataTransfer));
     } catch (error) {
       notice(`A file cannot be read: ${error.message}`);
     }
