@@ -158,7 +158,7 @@ def test_script_gets_the_parts_that_change(page: PageClient, drafts: Drafts, pho
     left = number(checked(drafts, address), DAMAGED)
     answer = page.post(f"{address}/photos/{left}/reject", headers={"HX-Request": "true"})
     assert answer.text.startswith("<li ")
-    for part in ("verdict", "filters", "strip"):
+    for part in ("verdict", "filters", "options", "price"):
         assert f'id="{part}"' in answer.text
     assert "You left it out." in answer.text
     refused = page.post(f"{address}/train", data={"revision": "0"}, headers={"HX-Request": "true"})
@@ -189,7 +189,7 @@ def test_decision_is_asked_and_done_once(page: PageClient, backend: StubBackend)
         assert "It costs $3.60" in shown(page, address)
         assert backend.acted == []
         answer = page.post(address)
-        target = "/" if action is Action.FORGET else "/jobs/ada-succeeded"
+        target = "/?erased=1" if action is Action.FORGET else "/jobs/ada-succeeded"
         assert (answer.status_code, answer.headers["location"]) == (303, target)
         assert backend.acted == [("ada-succeeded", action)]
         backend.acted.clear()

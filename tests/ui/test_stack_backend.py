@@ -221,7 +221,7 @@ def test_forgetting_names_all_that_goes(
         f"{JOB}  SUCCEEDED, paid $6.00",
         "bob-1  CANCELLED, nothing paid",
     )
-    assert question.button == "Forget all 2 for good"
+    assert question.button == "Erase all 2 for good"
     api.answers = [look(OWN, OTHER, ("eve-1", "FAILED", 0.0))]
     with pytest.raises(CommandError, match=r"eve-1\. Nothing was erased"):
         backend.act(JOB, A.FORGET)

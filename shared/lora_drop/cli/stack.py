@@ -90,6 +90,7 @@ def _next(sample: Path) -> str:
     """What a person does with a stack that is up."""
     words = {
         f"lora-drop train {shlex.quote(str(sample))}": "a sample; half a minute, and nothing is paid",
+        "lora-drop ui": "a page: drop photos, look, train, follow",
         "lora-drop train PHOTOS/ --trigger ada": "your own folder or ZIP",
         "lora-drop up --parameter MaxInFlight=5": "another setting, in seconds",
         "lora-drop down": "ends it; its jobs are gone then",

@@ -103,7 +103,7 @@ class StackClient:
         """``jobs``, newest first, and ``next``, the cursor of the page after them, or None.
 
         With a ``reference``, a ``dataset`` (a key, or a file's name) or a ``search`` (a part of the id, the dataset's
-        key or the reference, in small or capital letters), the pages are read until ``limit`` jobs fit; the last page
+        key, the trigger phrase or the reference, in small or capital letters), the pages are read until ``limit`` jobs fit; the last page
         is given in full.
         """
         if reference is None and dataset is None and not search:
@@ -253,7 +253,8 @@ def _path(job_id: str, *action: str) -> str:
 def _fits(job: Mapping[str, Any], reference: str | None, dataset: str | None, search: str) -> bool:
     """Whether a job has this reference, is of this dataset (its key, or the file's name in it), and is searched for."""
     key = job["dataset"]["key"]
-    searched = (job["job_id"], key, job.get("reference") or "")
+    phrase = (job.get("parameters") or {}).get("trigger_phrase") or ""
+    searched = (job["job_id"], key, job.get("reference") or "", str(phrase))
     if not any(search.casefold() in each.casefold() for each in searched):
         return False
     names = {key, key.rsplit("/", 1)[-1]}

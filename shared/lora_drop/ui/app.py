@@ -96,4 +96,5 @@ def _said(request: Request, status: int, title: str, text: str) -> Response:
     page = page_of(request)
     if asked_by_script(request) or "application/json" in request.headers.get("accept", ""):
         return HTMLResponse(page.render("notice.html", title=title, text=text), status)
-    return page.answer("message.html", status, title=title, text=text)
+    job_id = request.path_params.get("job_id") if status == NOT_DONE else None
+    return page.answer("message.html", status, title=title, text=text, job_id=job_id)

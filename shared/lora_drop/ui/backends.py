@@ -52,6 +52,12 @@ class JobRow:
     trigger_phrase: str | None = None
     reference: str | None = None
 
+    @property
+    def shown(self) -> Status:
+        """The state in which a person sees it."""
+        begun = self.status is Status.SUBMITTED and self.percent is not None
+        return Status.TRAINING if begun else self.status
+
 
 @dataclass(frozen=True, slots=True)
 class JobPage:
@@ -107,6 +113,12 @@ class JobCard:
     duplicate_of: str | None = None
     retry_of: str | None = None
     actions: tuple[Action, ...] = ()
+
+    @property
+    def shown(self) -> Status:
+        """The state in which a person sees it: fal says that it has begun later than its log shows it."""
+        begun = self.status is Status.SUBMITTED and self.progress is not None
+        return Status.TRAINING if begun else self.status
 
     @property
     def ended(self) -> bool:

@@ -3,20 +3,24 @@
 import asyncio
 from collections.abc import AsyncIterator
 from typing import Any
+from urllib.parse import urlencode
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lora_drop.client.errors import CommandError
+from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Html
 from lora_drop.ui.draft_view import DraftView, cards_of, signature_of
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
-from lora_drop.ui.sheet import ALL, photos_of
+from lora_drop.ui.sheet import ALL, card_of, photos_of
 from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
+TYPED = "What you typed is set now. Look at the price, and press Train again."
 LOOKS = 0.3  # seconds between two looks at a draft
 AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 MOST_BYTES = (
@@ -126,47 +130,69 @@ async def decide(request: Request) -> Response:
 async def write_caption(request: Request) -> Response:
     """Give a photo the caption that a person wrote."""
     page, number = page_of(request), request.path_params["number"]
-    text = (await form_of(request)).get("caption", "")
+    form = await form_of(request)
+    text = form.get("caption", "")
     call = page.drafts.write_caption
     draft = await in_thread(
         call, request.path_params["draft_id"], number, text.replace("\r\n", "\n")
     )
-    return see(request, f"/drafts/{draft.id}/photos/{number}?saved=1")
+    after = form.get("after", "")
+    kind = request.query_params.get("show", ALL)
+    shown_ = "" if kind == ALL else f"&{urlencode({'show': kind})}"
+    return see(
+        request,
+        f"/drafts/{draft.id}/photos/{after if after.isdecimal() else number}?saved={number}{shown_}",
+    )
 
 
 async def _changed(request: Request, page: Page, draft: Draft, number: int) -> Response:
     kind = request.query_params.get("show", ALL)
     back = request.query_params.get("back")
     if back == "photo":
-        return see(request, f"/drafts/{draft.id}/photos/{number}")
+        shown_ = "" if kind == ALL else f"?{urlencode({'show': kind})}"
+        return see(request, f"/drafts/{draft.id}/photos/{number}{shown_}")
     if not asked_by_script(request):
         show_ = "" if kind == ALL else f"?show={kind}"
         return RedirectResponse(f"/drafts/{draft.id}{show_}#photo-{number}", 303)
+    photo = next((each for each in photos_of(draft) if each.file.number == number), None)
+    card = card_of(photo, editable=True, kind=kind).text if photo else ""
+    return HTMLResponse(card + await _around(request, page, draft))
+
+
+async def _around(request: Request, page: Page, draft: Draft) -> str:
+    """Return everything of a draft's page but the sheet, for a page that is open."""
     view = await _view_of(request, page, draft)
-    photo = next((each for each in view.photos if each.file.number == number), None)
-    card = view.card(photo).text if photo else ""
-    strip = page.render(
-        "draft_changes.html",
-        view=view,
-        whole=False,
-        cards=[],
-        added=[],
-        **_training(page, view),
-        seen="",
-    )
-    return HTMLResponse(card + strip)
+    parts = {"whole": False, "cards": [], "added": [], "seen": ""}
+    return page.render("draft_changes.html", view=view, **parts, **_training(page, view))
+
+
+async def reject_refused(request: Request) -> Response:
+    """Leave out every photo that the check refuses."""
+    page, draft_id = page_of(request), request.path_params["draft_id"]
+    draft = await in_thread(page.drafts.get, draft_id)
+    for photo in photos_of(draft):
+        if photo.checked and photo.report.fate is ImageOutcome.REFUSED:
+            await in_thread(page.drafts.reject, draft_id, photo.file.number)
+    return see(request, f"/drafts/{draft_id}")
+
+
+async def again(request: Request) -> Response:
+    """Begin another dataset with the same photos and decisions."""
+    draft = await in_thread(page_of(request).drafts.again, request.path_params["draft_id"])
+    return see(request, f"/drafts/{draft.id}")
 
 
 async def photo(request: Request) -> Response:
     """Show one photo large, with its caption, and the one that it looks like beside it."""
     page, number = page_of(request), request.path_params["number"]
     view = await _view(request, page)
-    at = next((n for n, each in enumerate(view.photos) if each.file.number == number), None)
+    row = view.photos if all(each.file.number != number for each in view.shown) else view.shown
+    at = next((n for n, each in enumerate(row) if each.file.number == number), None)
     if at is None:
         return page.answer(
             "message.html", 404, title="No such photo", text="It is not in this dataset."
         )
-    it = view.photos[at]
+    it = row[at]
     names = {each.file.name: each for each in view.photos}
     caption = await in_thread(page.drafts.caption, view.draft.id, number)
     return page.answer(
@@ -174,11 +200,13 @@ async def photo(request: Request) -> Response:
         view=view,
         photo=it,
         like=names.get(it.report.similar_to or ""),
-        before=view.photos[at - 1] if at else None,
-        after=view.photos[at + 1] if at + 1 < len(view.photos) else None,
+        before=row[at - 1] if at else None,
+        after=row[at + 1] if at + 1 < len(row) else None,
         caption=caption,
-        saved="saved" in request.query_params,
+        saved=request.query_params.get("saved"),
         at=at + 1,
+        count=len(row),
+        query="" if view.kind in (ALL, "") else f"?{urlencode({'show': view.kind})}",
     )
 
 
@@ -202,14 +230,21 @@ async def set_parameters(request: Request) -> Response:
     page = page_of(request)
     draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
     given = parameters_in(await form_of(request), draft.parameters)
-    await in_thread(page.drafts.set_parameters, draft.id, given)
+    draft = await in_thread(page.drafts.set_parameters, draft.id, given)
+    if asked_by_script(request):
+        return HTMLResponse(await _around(request, page, draft))
     return see(request, f"/drafts/{draft.id}")
 
 
 async def train(request: Request) -> Response:
     """Send the dataset, once, at the price that was shown."""
-    page, form = page_of(request), await form_of(request)
+    page, form = page_of(request), dict(await form_of(request))
     draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
+    revision = form.pop("revision", "")
+    # What stands in the fields may not be set yet, where the button was pressed right after a key.
+    if draft.order is None and (given := parameters_in(form, draft.parameters)) != draft.parameters:
+        await in_thread(page.drafts.set_parameters, draft.id, given)
+        raise CommandError(TYPED)
 
     def send(archive: Any, progress: Any) -> str:
         parameters = draft.parameters
@@ -217,7 +252,6 @@ async def train(request: Request) -> Response:
             archive, name=draft.name, parameters=parameters, progress=progress
         )
 
-    revision = form.get("revision", "")
     shown_revision = int(revision) if revision.isdecimal() else -1
     await in_thread(page.drafts.order, draft.id, shown_revision, send)
     return see(request, f"/drafts/{draft.id}")
@@ -260,6 +294,8 @@ ROUTES = [
     Route("/drafts/{draft_id}/finish", finish, methods=["POST"]),
     Route("/drafts/{draft_id}/parameters", set_parameters, methods=["POST"]),
     Route("/drafts/{draft_id}/train", train, methods=["POST"]),
+    Route("/drafts/{draft_id}/reject-refused", reject_refused, methods=["POST"]),
+    Route("/drafts/{draft_id}/again", again, methods=["POST"]),
     Route("/drafts/{draft_id}/discard", discard, methods=["GET", "POST"]),
     Route("/drafts/{draft_id}/photos/{number:int}", photo),
     Route("/drafts/{draft_id}/photos/{number:int}/thumbnail", thumbnail),

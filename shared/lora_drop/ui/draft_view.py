@@ -7,6 +7,7 @@ from typing import Any
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Anchors, Html
 from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
+from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
 from lora_drop.ui.drafts import Draft
@@ -36,6 +37,19 @@ class DraftView:
     def shown(self) -> list[SheetPhoto]:
         """Return the photos that are shown."""
         return shown(self.photos, self.kind)
+
+    @property
+    def phrase(self) -> str:
+        """The trigger phrase that the newest check goes by; empty where the trainer has none."""
+        parameters = self.draft.report.parameters if self.draft.report else ()
+        return next((str(each.value) for each in parameters if each.name == TRIGGER_PHRASE), "")
+
+    @property
+    def refused(self) -> int:
+        """How many photos the newest check refuses, and a person can leave out."""
+        return sum(
+            photo.checked and photo.report.fate is ImageOutcome.REFUSED for photo in self.photos
+        )
 
     @property
     def mended(self) -> int:

@@ -5,8 +5,10 @@ folder, see the same.
 """
 
 import secrets
+import shutil
 from collections.abc import Mapping
 from contextlib import suppress
+from copy import deepcopy
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -26,6 +28,8 @@ from lora_drop.ui.draft_pictures import DraftPictures
 from lora_drop.ui.draft_state import (
     FILES,
     INCOMING,
+    LOOKS,
+    THUMBNAILS,
     CheckProgress,
     Draft,
     DraftFile,
@@ -81,6 +85,21 @@ class Drafts:
         state = self._store.read(draft_id)
         self._checks.begin(draft_id, state)
         return self._seen(draft_id, state)
+
+    def again(self, draft_id: str) -> Draft:
+        """Return a new dataset with the same files and everything that was decided, which can be changed and sent."""
+        before, folder = self._store.read(draft_id), self._store.path(draft_id)
+        new = self._store.create(before.name)
+        for each in (FILES, THUMBNAILS, LOOKS):
+            for file in (folder / each).iterdir():
+                _share(file, self._store.path(new) / each / file.name)
+        kept = ("archive", "whole", "next_number", "files", "rejected", "captions", "parameters")
+        with self._store.changed(new) as state:
+            for name in kept:
+                setattr(state, name, deepcopy(getattr(before, name)))
+            state.complete = before.complete
+            state.change()
+        return self.get(new)
 
     def discard(self, draft_id: str) -> None:
         """Delete a dataset with its files, unless its order runs."""
@@ -282,6 +301,14 @@ class Drafts:
             return None
         number = next(file.number for file in state.files if file.name == found.name)
         return (self._store.path(draft_id) / FILES / str(number)).read_bytes()
+
+
+def _share(file: Path, target: Path) -> None:
+    """Make one file two names of the same bytes, which nothing changes; a copy where the disk knows no such thing."""
+    try:
+        target.hardlink_to(file)
+    except OSError:
+        shutil.copyfile(file, target)
 
 
 def _photo(state: DraftState, number: int) -> str:

@@ -41,6 +41,7 @@ async def home(request: Request) -> Response:
         + (f"?{urlencode({k: v for k, v in query.items() if v})}" if any(query.values()) else ""),
         statuses=list(Status),
         budget=await page.budget(),
+        erased="erased" in request.query_params,
     )
 
 
@@ -64,7 +65,9 @@ async def show(request: Request) -> Response:
     page, job_id = page_of(request), request.path_params["job_id"]
     card = await in_thread(page.backend.card, job_id)
     usage = await _usage(page, job_id) if card.status is Status.SUCCEEDED else None
-    return page.answer("job.html", card=card, usage=usage, budget=await page.budget())
+    drafts = await in_thread(page.drafts.all)
+    sheet = next((each for each in drafts if each.order and each.order.job_id == job_id), None)
+    return page.answer("job.html", card=card, usage=usage, sheet=sheet)
 
 
 async def _usage(page: Page, job_id: str) -> Usage | None:
@@ -116,7 +119,7 @@ async def act(request: Request) -> Response:
     action = _action(request)
     after = await in_thread(page.backend.act, job_id, action)
     page.forget_budget()
-    return see(request, "/" if action is Action.FORGET else f"/jobs/{after}")
+    return see(request, "/?erased=1" if action is Action.FORGET else f"/jobs/{after}")
 
 
 def _action(request: Request) -> Action:

@@ -86,7 +86,7 @@ class Page:
 
     def answer(self, name: str, status: int = 200, **values: Any) -> Response:
         """Return a whole page."""
-        return HTMLResponse(self.render(name, **values), status)
+        return HTMLResponse(self.render(name, **{"job_id": None, **values}), status)
 
     async def budget(self) -> Budget | None:
         """Return the month's dollars; None where there are none, or they are not known at the moment."""

@@ -5,6 +5,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
@@ -134,25 +135,26 @@ def card_of(photo: SheetPhoto, *, editable: bool, kind: str = ALL) -> Html:
     badge = None
     if not photo.checked:
         badge = ("Left out", "dropped") if photo.rejected else ("Not checked", "pending")
-    controls: Callable[[ImageReport], Html | None] = partial(_controls, photo, kind=kind)
+    query = "" if kind == ALL else f"?{urlencode({'show': kind})}"
+    controls: Callable[[ImageReport], Html | None] = partial(_controls, photo, query=query)
     return photo_card(
         photo.report,
         photo.place,
-        picture=partial(_preview, photo),
+        picture=partial(_preview, photo, query=query),
         controls=controls if editable else None,
         badge=badge,
     )
 
 
-def _preview(photo: SheetPhoto, report: ImageReport) -> Html:
+def _preview(photo: SheetPhoto, report: ImageReport, *, query: str) -> Html:
     image = picture_at(f"{photo.address}/thumbnail?v={photo.file.size}", report)
-    return tag("a", image, href=photo.address, tabindex="-1", aria_hidden="true")
+    return tag("a", image, href=photo.address + query, tabindex="-1", aria_hidden="true")
 
 
-def _controls(photo: SheetPhoto, _: ImageReport, *, kind: str) -> Html:
+def _controls(photo: SheetPhoto, _: ImageReport, *, query: str) -> Html:
     number, name = str(photo.file.number), shortened(photo.file.name, MAX_NAME)
     action, words = ("keep", "Keep") if photo.rejected else ("reject", "Leave out")
-    at = f"{photo.address}/{action}" + ("" if kind == ALL else f"?show={kind}")
+    at = f"{photo.address}/{action}{query}"
     button = tag(
         "button",
         words,
@@ -171,6 +173,9 @@ def _controls(photo: SheetPhoto, _: ImageReport, *, kind: str) -> Html:
         hx_swap="outerHTML",
     )
     look = tag(
-        "a", "Look", tag("span", f" at {name} and its caption", class_="unseen"), href=photo.address
+        "a",
+        "Look",
+        tag("span", f" at {name} and its caption", class_="unseen"),
+        href=photo.address + query,
     )
     return tag("div", joined((form, look)), class_="decide")

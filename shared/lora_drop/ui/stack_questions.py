@@ -41,7 +41,7 @@ def forget_question(job_id: str, going: Sequence[Mapping[str, Any]]) -> Question
     """Return the question that names every job that goes, the job first; none goes where the erasing is begun."""
     if not going:
         said = "Its erasing is begun already and goes on by itself; this only waits for it."
-        return Question(Action.FORGET, f"Forget {job_id}?", (said,), "Go on")
+        return Question(Action.FORGET, f"Erase {job_id}?", (said,), "Go on")
     shared = (
         ("They share a dataset, files or photos, so that none of them can be forgotten alone.",)
         if len(going) > 1
@@ -49,9 +49,9 @@ def forget_question(job_id: str, going: Sequence[Mapping[str, Any]]) -> Question
     )
     lines = tuple(erased_line(each) for each in going)
     last = "This cannot be undone. What was paid stays paid."
-    button = "Forget it for good" if len(going) == 1 else f"Forget all {len(going)} for good"
+    button = "Erase it for good" if len(going) == 1 else f"Erase all {len(going)} for good"
     return Question(
-        Action.FORGET, f"Forget {job_id}?", (erase_question(going), *lines, *shared, last), button
+        Action.FORGET, f"Erase {job_id}?", (erase_question(going), *lines, *shared, last), button
     )
 
 

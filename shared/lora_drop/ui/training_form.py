@@ -16,7 +16,10 @@ if TYPE_CHECKING:
 PRESET = "preset"
 FORMAT = "data_archive_format"  # a ZIP is all that is ever sent
 LABELS = {
-    TRIGGER_PHRASE: ("Trigger phrase", "The word that calls the person up in a prompt."),
+    TRIGGER_PHRASE: (
+        "Trigger phrase",
+        "The word that calls this person up in a prompt; made up where you give none.",
+    ),
     STEPS: ("Steps", "How long it trains; fal bills each."),
     "learning_rate": ("Learning rate", "How much each step counts."),
     "multiresolution_training": ("Several sizes", "Train on several sizes of each photo."),
@@ -25,10 +28,10 @@ LABELS = {
     CHECKPOINT: ("Go on from", "An earlier job's id, or the https:// address of a LoRA."),
 }
 PRESET_WORDS = {
-    "portrait": "A person's face: the usual choice",
-    "style": "A look, not a person",
-    "fast": "Cheapest: to see whether the photos work",
-    "quality": "Most steps: takes longest, costs most",
+    "portrait": "the usual choice for a person",
+    "style": "a look, not a person",
+    "fast": "a cheap first try",
+    "quality": "takes longest, costs most",
 }
 
 

@@ -7,7 +7,7 @@ from lora_drop.jobs.status import Status
 # The state in words, and what happens in it.
 STATES: dict[Status, tuple[str, str]] = {
     Status.RECEIVED: ("Arrived", "The stack checks the photos before anything is paid."),
-    Status.REJECTED: ("Not sent", "Nothing was paid. Mend what is named below and drop it again."),
+    Status.REJECTED: ("Refused", "Nothing was paid. Mend what is named below and drop it again."),
     Status.READY: ("Waiting", "It is checked, and waits for its turn at fal."),
     Status.HELD: ("Waits for you", "Nothing is sent until you decide."),
     Status.SUBMITTING: ("Being sent", "fal gets it now, once."),

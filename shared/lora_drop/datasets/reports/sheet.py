@@ -117,7 +117,11 @@ def photo_card(
         tag("div", picture(photo), tag("span", words, class_=f"badge {kind}"), class_="frame"),
         tag("p", named(photo.member), class_="title"),
         tag("p", _facts(photo), class_="facts"),
-        tag("p", tag("q", shortened(photo.caption_text, MAX_CAPTION)), class_="caption")
+        tag(
+            "p",
+            tag("q", shortened(" ".join(photo.caption_text.split()), MAX_CAPTION)),
+            class_="caption",
+        )
         if photo.caption_text
         else None,
         tag("ul", *remarks, class_="remarks") if remarks else None,

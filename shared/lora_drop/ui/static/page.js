@@ -147,6 +147,15 @@
     return refused;
   }
 
+  // What is not there yet. Files of another folder go into a folder of its name where theirs is taken: none replaces another.
+  function added(files, there, from) {
+    const known = new Set(there.map((each) => `${each.size} ${each.name}`));
+    const names = new Set(there.map((each) => each.name));
+    return files
+      .filter((each) => !known.has(`${each.file.size} ${each.name}`))
+      .map((each) => (from && names.has(each.name) ? { ...each, name: `${from}/${each.name}` } : each));
+  }
+
   async function show(address) {
     history.pushState(null, "", address);
     await htmx.ajax("GET", address, { target: "#main", select: "#main", swap: "outerHTML" });
@@ -158,15 +167,14 @@
     if (!files.length) return notice("There are no files in what was dropped. Drop a folder of photos, or a ZIP.");
     sending = true;
     try {
-      const draft = find("draft");
-      const goesOn = draft && find("verdict").dataset.complete === "no";
-      const address = goesOn
-        ? draft.dataset.draft
+      const verdict = find("verdict");
+      const adds = verdict && verdict.dataset.adds === "yes";
+      const address = adds
+        ? find("draft").dataset.draft
         : (await ask("POST", "/drafts", new URLSearchParams({ name }))).address;
-      const there = goesOn ? (await ask("GET", `${address}/files`)).files : [];
-      const known = new Set(there.map((each) => `${each.size} ${each.name}`));
-      const missing = files.filter((each) => !known.has(`${each.file.size} ${each.name}`));
-      if (!goesOn) await show(address);
+      const there = adds ? (await ask("GET", `${address}/files`)).files : [];
+      const missing = added(files, there, adds && verdict.dataset.name !== name ? name : "");
+      if (!adds) await show(address);
       document.body.classList.add("copying");
       const refused = await sendAll(address, missing);
       sending = null; // from here on a reload does no harm
@@ -253,11 +261,20 @@
     const old = event.detail.target;
     if (!old) return;
     const typing = document.activeElement && document.activeElement.matches("input, select, textarea");
-    if (old.id === "strip" && typing && old.contains(document.activeElement)) event.detail.shouldSwap = false;
+    if (old.id === "options" && typing && old.contains(document.activeElement)) event.detail.shouldSwap = false;
     for (const details of old.querySelectorAll("details[id][open]")) {
       const again = event.detail.fragment.querySelector(`#${details.id}`);
       if (again) again.open = true;
     }
+  });
+  // A caption that is left without a button is saved all the same; a browser sends this also while it leaves the page.
+  let written = null;
+  addEventListener("input", (event) => {
+    if (event.target.id === "caption") written = event.target;
+  });
+  addEventListener("submit", () => (written = null));
+  addEventListener("pagehide", () => {
+    if (written) navigator.sendBeacon(written.form.action, new URLSearchParams({ caption: written.value }));
   });
   addEventListener("htmx:sendError", () => notice("lora-drop on this machine does not answer. Is it still running?"));
 })();
