@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, expect
+from playwright.sync_api import Browser, Page, expect
 
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.ui.app import make_app
@@ -85,18 +85,60 @@ def test_keyboard_decides_about_photos(opened: Opened) -> None:
 
 
 def test_what_is_typed_stays_while_the_check_goes_on(opened: Opened) -> None:
+    """What another tab does changes the price here and not the field one types in; left, the field is set everywhere."""
     page = opened.page("ready")
     expect(page.locator("#train")).to_be_enabled()
-    page.locator("#details summary").click()
     page.fill("#input-trigger_phrase", "ada")
     other = opened.context.new_page()
     other.goto(page.url)
     other.locator("#preset-quality").click()
     expect(other.locator("#train")).to_contain_text("$9.60")
+    expect(page.locator("#train")).to_contain_text("$9.60")
     assert page.input_value("#input-trigger_phrase") == "ada"
-    page.click("#set-details")
+    page.press("#input-trigger_phrase", "Tab")
     expect(other.locator("#input-trigger_phrase")).to_have_value("ada")
+    expect(other.locator("#price")).to_contain_text("“ada”")
     other.close()
+
+
+def test_caption_that_is_left_is_saved(opened: Opened) -> None:
+    page = opened.page("photo")
+    expect(page.locator("#caption")).to_be_focused()
+    page.fill("#caption", "[trigger] in the garden")
+    page.click("#after")
+    page.click("#before")
+    expect(page.locator("#caption")).to_have_value("[trigger] in the garden")
+    page.fill("#caption", "[trigger] on a boat")
+    page.click("#save-next")
+    expect(page.locator(".band.good")).to_contain_text("The caption is saved.")
+    page.click("#before")
+    expect(page.locator("#caption")).to_have_value("[trigger] on a boat")
+
+
+def test_hidden_tab_lets_its_stream_go_and_is_right_again(opened: Opened) -> None:
+    """Seven sheets open at once: the seventh loads, since those that nobody sees hold no connection."""
+    tabs = [opened.context.new_page() for _ in range(7)]
+    for tab in tabs:
+        tab.goto(opened.origin + opened.places["to be mended"])
+        expect(tab.locator("#cards .photo").first).to_be_visible()
+        _look(tab, hidden=True)
+    tabs[0].request.post(
+        f"{opened.origin}{opened.places['to be mended']}/photos/1/reject",
+        headers={"Origin": opened.origin},
+    )
+    _look(tabs[0], hidden=False)
+    expect(tabs[0].locator("#decide-1")).to_contain_text("Keep")
+    for tab in tabs:
+        tab.close()
+
+
+def _look(tab: Page, *, hidden: bool) -> None:
+    """Let a tab believe that it is hidden, or seen again."""
+    seen = "false" if not hidden else "true"
+    tab.evaluate(
+        f"Object.defineProperty(document, 'hidden', {{configurable: true, get: () => {seen}}})"
+    )
+    tab.evaluate("document.dispatchEvent(new Event('visibilitychange', {bubbles: true}))")
 
 
 def test_report_runs_no_script(opened: Opened) -> None:
