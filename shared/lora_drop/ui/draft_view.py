@@ -7,6 +7,7 @@ from typing import Any
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Anchors, Html
 from lora_drop.datasets.reports.sections import by_importance, group_item, groups_of
+from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
@@ -40,9 +41,10 @@ class DraftView:
 
     @property
     def phrase(self) -> str:
-        """The trigger phrase that the newest check goes by; empty where the trainer has none."""
+        """The trigger phrase that was chosen; empty where one is made up for the job, or the trainer has none."""
         parameters = self.draft.report.parameters if self.draft.report else ()
-        return next((str(each.value) for each in parameters if each.name == TRIGGER_PHRASE), "")
+        chosen = (each for each in parameters if each.source is not ParameterSource.GENERATED)
+        return next((str(each.value) for each in chosen if each.name == TRIGGER_PHRASE), "")
 
     @property
     def refused(self) -> int:

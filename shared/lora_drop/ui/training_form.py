@@ -5,8 +5,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from lora_drop.datasets.parameters import CHECKPOINT, PRESETS
+from lora_drop.datasets.report import ParameterReport
 from lora_drop.datasets.reports.markup import shown
 from lora_drop.fal.trainers.fields import Choice, Field, Flag, Rate, WholeNumber
+from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd, trainer_of
 from lora_drop.fal.trainers.trainer import STEPS, TRIGGER_PHRASE, Trainer
 
@@ -72,9 +74,8 @@ def presets_of(draft: "Draft", application: str) -> list[PresetButton]:
 
 def inputs_of(draft: "Draft", application: str) -> list[Input]:
     """Return a field for each input of the trainer."""
-    counts = (
-        {each.name: shown(each.value) for each in draft.report.parameters} if draft.report else {}
-    )
+    known = draft.report.parameters if draft.report else ()
+    counts = {each.name: _counting(each) for each in known}
     fields = [each for each in _trainer(draft, application).fields if each.name != FORMAT]
     return [_input(each, draft.parameters, counts) for each in fields]
 
@@ -92,6 +93,12 @@ def parameters_in(form: Mapping[str, str], before: Mapping[str, object]) -> dict
     given = {name: value.strip() for name, value in form.items()}
     kept = {name: value for name, value in before.items() if name not in given}
     return {**kept, **{name: value for name, value in given.items() if value}}
+
+
+def _counting(parameter: ParameterReport) -> str:
+    """Return what counts where nothing is set on the page."""
+    made_up = parameter.source is ParameterSource.GENERATED
+    return "made up" if made_up else shown(parameter.value)
 
 
 def without(parameters: Mapping[str, object], name: str) -> dict[str, object]:
