@@ -1,6 +1,7 @@
 """Every state of the page in a real Chromium: axe finds nothing, nothing is cut off, and the keyboard does it all."""
 
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,9 +12,10 @@ from lora_drop.ui.app import make_app
 from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.workers import Workers
 from tests.support.browser import violations
+from tests.support.client_fixtures import photo
 from tests.support.page_backend import StubBackend
 from tests.support.page_states import Opened, state_places
-from tests.support.portraits import portrait_folder
+from tests.support.portraits import CAPTIONED, portrait_folder
 
 pytestmark = pytest.mark.proof
 
@@ -113,6 +115,23 @@ def test_caption_that_is_left_is_saved(opened: Opened) -> None:
     expect(page.locator(".band.good")).to_contain_text("The caption is saved.")
     page.click("#before")
     expect(page.locator("#caption")).to_have_value("[trigger] on a boat")
+
+
+def test_photos_are_added_and_none_is_replaced(opened: Opened, tmp_path: Path) -> None:
+    """Another folder on a sheet: a photo of a name that is there goes into a folder of its own; what is there stays."""
+    more = tmp_path / "more"
+    more.mkdir()
+    (more / CAPTIONED).write_bytes(photo(900, 7))
+    (more / "new.jpg").write_bytes(photo(900, 8))
+    page = opened.page("to be mended")
+    expect(page.locator("#cards .photo")).to_have_count(30)
+    page.set_input_files("#folder", more)
+    expect(page.locator("#cards .photo")).to_have_count(32)
+    for name in (CAPTIONED, f"more/{CAPTIONED}", "new.jpg"):
+        expect(page.locator(f"#cards .name:text-is('{name}')")).to_have_count(1)
+    page.set_input_files("#folder", more)  # once more
+    expect(page.locator("#upload")).to_be_hidden()
+    expect(page.locator("#cards .photo")).to_have_count(32)
 
 
 def test_hidden_tab_lets_its_stream_go_and_is_right_again(opened: Opened) -> None:
