@@ -1,12 +1,13 @@
 """The order of a training: paid once, whoever asks for it how often, and whatever is killed when."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +31,7 @@ from tests.support.drafts import (
 )
 
 __all__ = ["album", "drafts", "sockets_off", "workers"]
+OTHER = "fal-ai/flux-lora-fast-training"
 # A server that orders and never gets an answer; it says so once it has asked.
 SERVER = """
 import sys, time
@@ -37,13 +39,13 @@ from pathlib import Path
 from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.workers import Workers
 
-def train(archive, progress):
+def train(archive, parameters, progress):
     progress(5, 10)
     Path(sys.argv[4]).write_bytes(archive.read_bytes())
     time.sleep(600)
 
 workers = Workers(1)
-drafts = Drafts(Path(sys.argv[1]), workers, "")
+drafts = Drafts(Path(sys.argv[1]), workers, "fal-ai/flux-lora-portrait-trainer")
 drafts.order(sys.argv[2], int(sys.argv[3]), train)
 time.sleep(600)
 """
@@ -54,9 +56,11 @@ class Payments:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.parameters: dict[str, object] = {}
         self.answer = threading.Event()
 
-    def __call__(self, archive: Path, progress: Progress) -> str:
+    def __call__(self, archive: Path, parameters: Mapping[str, object], progress: Progress) -> str:
+        self.parameters = dict(parameters)
         self.sent.append(archive.read_bytes())
         progress(3, 10)
         assert self.answer.wait(20)
@@ -170,12 +174,12 @@ def test_an_order_survives_a_killed_server(drafts: Drafts, good: Draft, tmp_path
 def test_an_order_that_fails_says_why_and_can_be_repeated(
     drafts: Drafts, good: Draft, error: Exception, says: str
 ) -> None:
-    def fail(_: Path, __: Progress) -> str:
+    def fail(_: Path, __: object, ___: Progress) -> str:
         raise error
 
     drafts.order(good.id, good.revision, fail)
     failed = ended(drafts, good)
-    drafts.order(good.id, good.revision, lambda _, __: "job-2")
+    drafts.order(good.id, good.revision, lambda *_: "job-2")
 
     assert failed.order
     assert failed.order.problem
@@ -198,6 +202,54 @@ def test_what_was_shown_before_a_change_is_not_ordered(drafts: Drafts, good: Dra
     assert drafts.get(good.id).order is None
 
 
+@pytest.mark.promise("never pay twice")
+def test_what_was_shown_is_what_is_paid(
+    drafts: Drafts, workers: Workers, good: Draft, tmp_path: Path
+) -> None:
+    """The price on the page is that of the trainer that is paid, also where the stack's own trainer has changed since."""
+    other = Drafts(tmp_path / "drafts", workers, OTHER)
+    before = good.report
+    shown, payments = other.get(good.id), Payments()
+    with pytest.raises(CommandError, match="has changed"):
+        other.order(good.id, good.revision, payments)
+    assert not shown.current
+    new = checked(other, good.id)
+    assert before
+    assert new.report
+    assert (before.trainer, new.report.trainer) == (APPLICATION, OTHER)
+    assert new.report.estimated_cost_usd != before.estimated_cost_usd
+    payments.answer.set()
+    other.order(new.id, new.revision, payments)
+    done = ended(other, new)
+    assert payments.parameters == {"trainer": OTHER}
+    # What was ordered is shown as it was sent, over whatever.
+    assert drafts.get(good.id).report == done.report
+    assert drafts.get(good.id).current
+    other.close()
+
+
+def test_a_dataset_of_an_earlier_version_is_checked_again(drafts: Drafts, good: Draft) -> None:
+    """It does not say for which trainer it was checked."""
+    file = drafts._store.path(good.id) / "draft.json"
+    state = json.loads(file.read_text())
+    del state["application"]
+    file.write_text(json.dumps(state))
+    assert not drafts.get(good.id).current
+    assert checked(drafts, good.id).revision == good.revision + 1
+
+
+def test_the_parameters_that_are_sent_are_those_of_the_revision(
+    drafts: Drafts, good: Draft
+) -> None:
+    drafts.set_parameters(good.id, {"trainer": "flux-lora-fast-training", "steps": 1100})
+    draft = checked(drafts, good.id)
+    payments = Payments()
+    payments.answer.set()
+    drafts.order(good.id, draft.revision, payments)
+    ended(drafts, draft)
+    assert payments.parameters == {"trainer": "flux-lora-fast-training", "steps": 1100}
+
+
 def test_what_is_refused_is_not_ordered(drafts: Drafts, album: Path) -> None:
     for each in range(6):
         (album / f"{each}.jpg").unlink()
@@ -218,7 +270,7 @@ def test_another_archive_than_the_one_that_was_checked_is_not_sent(
 
 
 def test_what_was_ordered_stays_as_it_is(drafts: Drafts, good: Draft) -> None:
-    drafts.order(good.id, good.revision, lambda _, __: "job-1")
+    drafts.order(good.id, good.revision, lambda *_: "job-1")
     done = ended(drafts, good)
     number = number_of(good, "3.jpg")
     for change in (

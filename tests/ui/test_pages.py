@@ -119,7 +119,7 @@ def test_rejected_photo_goes_and_the_rest_trains(
     wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
     assert page.get(address).headers["location"] == "/jobs/ada-training"
     [(data, name, parameters)] = backend.trained
-    assert (name, parameters) == ("ada", {"preset": "portrait"})
+    assert (name, parameters) == ("ada", {"trainer": DEFAULT.application, "preset": "portrait"})
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert DAMAGED not in archive.namelist()
     assert archive.read(CAPTIONED.replace("jpg", "txt")) == b"laughs\nloud"

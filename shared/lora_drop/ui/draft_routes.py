@@ -246,8 +246,7 @@ async def train(request: Request) -> Response:
         await in_thread(page.drafts.set_parameters, draft.id, given)
         raise CommandError(TYPED)
 
-    def send(archive: Any, progress: Any) -> str:
-        parameters = draft.parameters
+    def send(archive: Any, parameters: Any, progress: Any) -> str:
         return page.backend.train(
             archive, name=draft.name, parameters=parameters, progress=progress
         )

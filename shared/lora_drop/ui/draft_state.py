@@ -112,11 +112,14 @@ class DraftState(BaseModel):
     """``draft.json``. ``content`` grows with each change but those of parameters.
 
     ``archive`` is the number of the ZIP that was dropped, among the files; ``whole``: everything in it could be
-    unpacked. ``packed`` says of which content the archive is that was checked last, and ``sha256`` is its own.
+    unpacked. ``application`` is fal's name of the trainer that this revision is checked for where it names none; None
+    in a file of an earlier version. ``packed`` says of which content the archive is that was checked last, and
+    ``sha256`` is its own.
     """
 
     name: str
     created_at: datetime
+    application: str | None = None
     archive: int | None = None
     complete: bool = False
     whole: bool = True

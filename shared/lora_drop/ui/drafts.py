@@ -62,14 +62,16 @@ class Drafts:
         self._workers = workers
         self._application = application
         self._orders = Orders(self._store)
-        self._checks = DraftChecks(self._store, workers, application)
+        self._checks = DraftChecks(self._store, workers)
         self._pictures = DraftPictures(self._store, workers)
 
     def create(self, name: str) -> Draft:
         """Begin a dataset; ``name`` is that of the folder or the ZIP."""
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].replace("\0", "")
         return self.get(
-            self._store.create(last.encode(errors="replace").decode()[:200] or "dataset")
+            self._store.create(
+                last.encode(errors="replace").decode()[:200] or "dataset", self._application
+            )
         )
 
     def all(self) -> list[Draft]:
@@ -81,15 +83,15 @@ class Drafts:
         return sorted(found, key=lambda draft: draft.created_at, reverse=True)
 
     def get(self, draft_id: str) -> Draft:
-        """Return a dataset as it is now, and begin its check where that was interrupted."""
-        state = self._store.read(draft_id)
+        """Return a dataset as it is now, and begin its check where that was interrupted, or was for another trainer."""
+        state = self._read(draft_id)
         self._checks.begin(draft_id, state)
         return self._seen(draft_id, state)
 
     def again(self, draft_id: str) -> Draft:
         """Return a new dataset with the same files and everything that was decided, which can be changed and sent."""
         before, folder = self._store.read(draft_id), self._store.path(draft_id)
-        new = self._store.create(before.name)
+        new = self._store.create(before.name, self._application)
         for each in (FILES, THUMBNAILS, LOOKS):
             for file in (folder / each).iterdir():
                 _share(file, self._store.path(new) / each / file.name)
@@ -251,9 +253,23 @@ class Drafts:
 
     def _changed(self, draft_id: str) -> Draft:
         """Begin the check of what was changed, once nothing more changes."""
-        state = self._store.read(draft_id)
+        state = self._read(draft_id)
         self._checks.begin(draft_id, state, pause=True)
         return self._seen(draft_id, state)
+
+    def _read(self, draft_id: str) -> DraftState:
+        """Return what is known of a dataset, which becomes another revision where it was checked for another trainer.
+
+        The price is that trainer's, and so is what is refused. What was ordered stays as it was sent.
+        """
+        state = self._store.read(draft_id)
+        if state.application == self._application or state.order is not None:
+            return state
+        with self._store.changed(draft_id) as changed:
+            if changed.order is None:
+                changed.application = self._application
+                changed.change(content=False)
+        return self._store.read(draft_id)
 
     def _seen(self, draft_id: str, state: DraftState) -> Draft:
         known = state.problem if state.problem_revision == state.revision else None
