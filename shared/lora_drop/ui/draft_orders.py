@@ -15,7 +15,7 @@ from lora_drop.datasets.report import Report
 from lora_drop.fal.trainers.parameters import TRAINER
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui.backends import Progress
-from lora_drop.ui.draft_state import DraftState, Order, WrittenOrder, is_locked
+from lora_drop.ui.draft_state import DraftState, Order, WrittenOrder, is_locked, sent_elsewhere
 from lora_drop.ui.draft_store import DraftStore
 
 ORDERING = "ordering"
@@ -36,17 +36,21 @@ class Orders:
         self._store = store
         self._sent: dict[str, int] = {}  # bytes, of what this process sends
 
-    def begin(self, draft_id: str, revision: int, train: Train) -> None:
-        """Order a training unless it is ordered already; raises CommandError where it cannot be."""
+    def begin(self, draft_id: str, revision: int, train: Train, backend: str) -> None:
+        """Order a training unless it is ordered already; raises CommandError where it cannot be, or not over this backend."""
         folder = self._store.path(draft_id)
         with ExitStack() as undo:
             with self._store.changed(draft_id) as state:
+                if state.order and (elsewhere := sent_elsewhere(state.order.backend, backend)):
+                    raise CommandError(elsewhere)
                 if state.order and (state.order.job_id or is_locked(folder / ORDERING)):
                     return
                 report = self._checked(draft_id, state, revision)
                 parameters = _sent_parameters(state, report)
                 archive = folder / state.sent
-                state.order = WrittenOrder(at=datetime.now(UTC), total=archive.stat().st_size)
+                state.order = WrittenOrder(
+                    at=datetime.now(UTC), total=archive.stat().st_size, backend=backend
+                )
                 held = undo.enter_context((folder / ORDERING).open("ab"))
                 # Only a look whether it is held can hold it now, which takes no time.
                 fcntl.flock(held, fcntl.LOCK_EX)
@@ -72,6 +76,7 @@ class Orders:
             running=running,
             job_id=order.job_id,
             problem=INTERRUPTED if _is_open(order) and not running else order.problem,
+            backend=order.backend,
         )
 
     def _checked(self, draft_id: str, state: DraftState, revision: int) -> Report:
