@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from threading import Event
 
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.fal.trainers.table import DEFAULT
@@ -85,6 +86,8 @@ class StubBackend:
     trained: list[tuple[bytes, str, dict[str, object]]] = field(default_factory=list)
     acted: list[tuple[str, Action]] = field(default_factory=list)
     unreachable: bool = False
+    words: str = "It costs $3.60 ({})."
+    silent: Event = field(default_factory=Event)  # where it is cleared, no answer comes
     name: str = "stack lora-drop, eu-central-1"
     application: str = DEFAULT.application
     is_stack: bool = True
@@ -111,6 +114,7 @@ class StubBackend:
 
     def budget(self) -> Budget | None:
         """A month of which a part is used."""
+        self.silent.wait()
         return Budget("2026-11", 41.0, 100.0, "$41.00 of $100.00 this month")
 
     def train(
@@ -124,9 +128,7 @@ class StubBackend:
 
     def question(self, job_id: str, action: Action) -> Question:
         """A question with a sentence."""
-        return Question(
-            action, f"{action.value} {job_id}?", (f"It costs $3.60 ({job_id}).",), "Yes"
-        )
+        return Question(action, f"{action.value} {job_id}?", (self.words.format(job_id),), "Yes")
 
     def act(self, job_id: str, action: Action) -> str:
         """Keep what was decided."""
@@ -148,7 +150,11 @@ class StubBackend:
     def close(self) -> None:
         """Nothing is open."""
 
+    def __post_init__(self) -> None:
+        self.silent.set()
+
     def _refuse(self) -> None:
+        self.silent.wait()
         if self.unreachable:
             raise CommandError("The stack does not answer. What hinders it: lora-drop doctor")
 

@@ -116,3 +116,26 @@ def test_least_is_sent_that_makes_the_sheet_right(
 ) -> None:
     parts = _parts(before, now)
     assert (parts["whole"], len(parts["cards"]), len(parts["added"])) == (whole, cards, added)
+
+
+def test_silent_stack_hides_neither_drop_nor_sheet(
+    browser: httpx.Client, backend: StubBackend, drafts: Drafts
+) -> None:
+    draft = drafts.create("album")
+    put(drafts, draft.id, "0.jpg", photo(600, 0))
+    drafts.finish(draft.id)
+    checked(drafts, draft.id)
+    backend.silent.clear()
+    try:
+        assert "There is no answer so far." in browser.get("/").text.replace("there", "There")
+        assert "0.jpg" in browser.get(f"/drafts/{draft.id}").text
+    finally:
+        backend.silent.set()
+
+
+def test_deleted_sheet_is_left_by_every_tab(browser: httpx.Client, drafts: Drafts) -> None:
+    draft = drafts.create("album")
+    with listening(browser, f"/drafts/{draft.id}/events?seen=") as events:
+        next(events)
+        browser.post(f"/drafts/{draft.id}/discard")
+        assert ("gone", draft.id) in events

@@ -1,6 +1,7 @@
 """What the page shows and does in each of its states, over a backend that says what a test wants."""
 
 import io
+import re
 import time
 import zipfile
 from collections.abc import Callable, Iterator
@@ -24,6 +25,7 @@ from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, LIKE, portrait_fo
 
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
 SCRIPT = "<script>alert"
+MARK = re.compile(r'name="mark" value="(\w+)"')
 
 
 @pytest.fixture(scope="module")
@@ -137,6 +139,7 @@ def test_what_was_sent_over_another_backend_stays_there(
 ) -> None:
     """No Train, and no job that this backend does not know: what to do, and a way to begin again."""
     address = drop(page, photos)
+    checked(drafts, address)
     page.post(f"{address}/reject-refused")
     draft = checked(drafts, address)
     page.post(f"{address}/train", data={"revision": str(draft.revision)})
@@ -157,7 +160,7 @@ def test_price_of_another_revision_pays_nothing(
     draft = checked(drafts, address)
     page.post(f"{address}/photos/{number(draft, DAMAGED)}/reject")
     draft = checked(drafts, address)
-    for revision in (str(draft.revision - 1), "", "x", "99999999999999999999"):
+    for revision in (str(draft.revision - 1), "", "x", "9" * 5000):
         answer = page.post(f"{address}/train", data={"revision": revision})
         assert answer.status_code == 409, revision
     assert backend.trained == []
@@ -206,11 +209,79 @@ def test_decision_is_asked_and_done_once(page: PageClient, backend: StubBackend)
         address = f"/jobs/ada-succeeded/{action}"
         assert "It costs $3.60" in shown(page, address)
         assert backend.acted == []
-        answer = page.post(address)
+        mark = MARK.findall(shown(page, address))[0]
+        answer = page.post(address, data={"mark": mark})
         target = "/?erased=1" if action is Action.FORGET else "/jobs/ada-succeeded"
         assert (answer.status_code, answer.headers["location"]) == (303, target)
         assert backend.acted == [("ada-succeeded", action)]
         backend.acted.clear()
+
+
+@pytest.mark.promise("never lose a result")
+def test_stale_decision_does_nothing(page: PageClient, backend: StubBackend) -> None:
+    """What was asked about and stands differently by now is not done: an erasing that would take more, a cancelling that would cost."""
+    address = "/jobs/ada-succeeded/forget"
+    mark = MARK.findall(shown(page, address))[0]
+    backend.words = "It takes another job with it ({})."
+    for given in ({"mark": mark}, {"mark": ""}, {}):
+        answer = page.post(address, data=given)
+        assert (answer.status_code, "stands differently" in answer.text) == (409, True)
+    assert backend.acted == []
+
+
+def test_erased_job_takes_its_photos_from_this_machine(
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    address = drop(page, photos)
+    checked(drafts, address)
+    page.post(f"{address}/reject-refused")
+    draft = checked(drafts, address)
+    page.post(f"{address}/train", data={"revision": str(draft.revision)})
+    wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
+    mark = MARK.findall(shown(page, "/jobs/ada-training/forget"))[0]
+    page.post("/jobs/ada-training/forget", data={"mark": mark})
+    assert backend.acted == [("ada-training", Action.FORGET)]
+    assert drafts.all() == []
+
+
+def test_typed_field_is_set_before_it_is_paid(
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    """Train pressed right after a key sends nothing: the field is set, and the price is shown again."""
+    address = drop(page, photos)
+    checked(drafts, address)
+    page.post(f"{address}/reject-refused")
+    draft = checked(drafts, address)
+    form = {"revision": str(draft.revision), "trigger_phrase": "ada", "steps": ""}
+    answer = page.post(f"{address}/train", data=form)
+    assert (answer.status_code, "press Train again" in answer.text) == (409, True)
+    draft = checked(drafts, address)
+    assert (draft.parameters, draft.order, backend.trained) == ({"trigger_phrase": "ada"}, None, [])
+    assert page.post(f"{address}/train", data={**form, "revision": str(draft.revision)}).is_redirect
+    wait_for(lambda: bool(backend.trained))
+
+
+def test_photos_are_used_again_with_what_was_decided(
+    page: PageClient, drafts: Drafts, photos: Path
+) -> None:
+    address = drop(page, photos)
+    checked(drafts, address)
+    page.post(f"{address}/reject-refused")
+    draft = checked(drafts, address)
+    page.post(f"{address}/photos/{number(draft, CAPTIONED)}/caption", data={"caption": "laughs"})
+    draft = checked(drafts, address)
+    page.post(f"{address}/train", data={"revision": str(draft.revision)})
+    wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
+    assert f"{address}/again" in shown(page, "/jobs/ada-training")
+
+    copy = page.post(f"{address}/again").headers["location"]
+    made = checked(drafts, copy)
+    assert (made.rejected, made.captions) == (draft.rejected, draft.captions)
+    assert made.order is None
+    assert "29 photos will be trained on." in shown(page, copy)
+    page.post(f"{copy}/photos/{number(made, DAMAGED)}/keep")
+    page.post(f"{address}/discard")
+    assert not checked(drafts, copy).report.accepted  # type: ignore[union-attr]  # it is checked
 
 
 def test_list_is_filtered_by_its_address(page: PageClient) -> None:
@@ -231,7 +302,13 @@ def test_silent_stack_is_said_and_the_drop_works(page: PageClient, backend: Stub
 
 
 def test_unknown_is_404_with_a_way_back(page: PageClient) -> None:
-    for address in ("/jobs/none", "/nothing", "/drafts/0123456789abcdef"):
+    digits = "9" * 5000
+    for address in (
+        "/jobs/none",
+        "/nothing",
+        "/drafts/0123456789abcdef",
+        f"/drafts/0123456789abcdef/photos/{digits}",
+    ):
         answer = page.get(address)
         assert answer.status_code == 404, address
         assert 'href="/"' in answer.text

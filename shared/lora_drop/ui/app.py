@@ -18,18 +18,19 @@ from lora_drop.ui import draft_routes, job_routes
 from lora_drop.ui.backends import Backend
 from lora_drop.ui.draft_state import UnknownDraftError
 from lora_drop.ui.page import Page, asked_by_script, page_of, templates
-from lora_drop.ui.uploads import UploadTooLargeError
+from lora_drop.ui.uploads import UploadBrokenError, UploadTooLargeError
 
 if TYPE_CHECKING:
     from lora_drop.ui.drafts import Drafts
 
 STATIC = Path(__file__).parent / "static"
-NOT_FOUND, NOT_DONE, TOO_LARGE = 404, 409, 413
+NOT_FOUND, NOT_DONE, TOO_LARGE, UNAVAILABLE = 404, 409, 413, 503
 TITLES: Mapping[type[LoraDropError], tuple[int, str]] = {
     JobUnknownError: (NOT_FOUND, "There is no such job"),
     JobErasedError: (NOT_FOUND, "The job was erased"),
     UnknownDraftError: (NOT_FOUND, "These photos are not here any more"),
     UploadTooLargeError: (TOO_LARGE, "That is too large"),
+    UploadBrokenError: (UNAVAILABLE, "That did not arrive"),  # a browser tries it again
 }
 
 

@@ -1,5 +1,6 @@
 """What the page asks of where trainings run: of a stack, or of fal with a key alone."""
 
+import hashlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,12 +32,22 @@ class Action(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Question:
-    """What a person is asked before something is done: what it means, and the button's words."""
+    """What a person is asked before something is done: what it means, and the button's words.
+
+    ``jobs`` are the ids of all jobs that go with an erasing.
+    """
 
     action: Action
     title: str
     sentences: tuple[str, ...]
     button: str
+    jobs: tuple[str, ...] = ()
+
+    @property
+    def mark(self) -> str:
+        """Return what is another where a person would read something else."""
+        said = "\n".join((self.title, *self.sentences, self.button, *self.jobs))
+        return hashlib.sha256(said.encode()).hexdigest()[:16]
 
 
 @dataclass(frozen=True, slots=True)

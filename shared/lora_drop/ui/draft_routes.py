@@ -1,11 +1,13 @@
 """The datasets that are not sent yet: drop, look, decide, send."""
 
 import asyncio
+import re
 from collections.abc import AsyncIterator
 from typing import Any
 from urllib.parse import urlencode
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
+from starlette.convertors import Convertor, register_url_convertor
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Response
 from starlette.routing import Route
@@ -13,6 +15,7 @@ from starlette.routing import Route
 from lora_drop.client.errors import CommandError
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Html
+from lora_drop.ui.draft_state import UnknownDraftError
 from lora_drop.ui.draft_view import DraftView, cards_of, signature_of
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
@@ -21,12 +24,26 @@ from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
 from lora_drop.ui.uploads import receive
 
 TYPED = "What you typed is set now. Look at the price, and press Train again."
+NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 LOOKS = 0.3  # seconds between two looks at a draft
 AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 MOST_BYTES = (
     4 * 1024**3
 )  # of a draft: what a dataset may have, and clips and documents beside the photos
-CACHED = {"Cache-Control": "private, max-age=3600"}
+
+
+class FileNumber(Convertor[int]):
+    """The number of a file in an address; one of more digits is of no file."""
+
+    regex = "[0-9]{1,9}"
+
+    def convert(self, value: str) -> int:
+        """Return the number."""
+        return int(value)
+
+    def to_string(self, value: int) -> str:
+        """Return it as it stands in an address."""
+        return str(value)
 
 
 async def create(request: Request) -> Response:
@@ -61,7 +78,9 @@ async def files(request: Request) -> Response:
 async def finish(request: Request) -> Response:
     """All files are there: check them."""
     draft = await in_thread(page_of(request).drafts.finish, request.path_params["draft_id"])
-    return JSONResponse({"address": f"/drafts/{draft.id}"})
+    if "application/json" in request.headers.get("accept", ""):
+        return JSONResponse({"address": f"/drafts/{draft.id}"})
+    return see(request, f"/drafts/{draft.id}")
 
 
 async def show(request: Request) -> Response:
@@ -86,7 +105,12 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
     seen, draft_id = request.query_params.get("seen", ""), request.path_params["draft_id"]
     cards: dict[str, str] | None = None
     while True:
-        draft = await in_thread(page.drafts.get, draft_id)
+        try:
+            draft = await in_thread(page.drafts.get, draft_id)
+        except UnknownDraftError:
+            yield ServerSentEvent(draft_id, event="gone")
+            await asyncio.sleep(AT_END)
+            return
         if (signature := signature_of(draft)) != seen or cards is None:
             view = await _view_of(request, page, draft)
             now = await in_thread(cards_of, view)
@@ -228,7 +252,7 @@ async def picture(request: Request) -> Response:
 
 async def _jpeg(request: Request, make: Any) -> Response:
     data = await in_thread(make, request.path_params["draft_id"], request.path_params["number"])
-    return Response(data, media_type="image/jpeg", headers=CACHED)
+    return Response(data, media_type="image/jpeg")
 
 
 async def set_parameters(request: Request) -> Response:
@@ -257,7 +281,7 @@ async def train(request: Request) -> Response:
             archive, name=draft.name, parameters=parameters, progress=progress
         )
 
-    shown_revision = int(revision) if revision.isdecimal() else -1
+    shown_revision = int(revision) if NUMBER.fullmatch(revision) else -1
     await in_thread(page.drafts.order, draft.id, shown_revision, send, page.backend.name)
     return see(request, f"/drafts/{draft.id}")
 
@@ -291,6 +315,7 @@ def _training(page: Page, view: DraftView) -> dict[str, Any]:
     }
 
 
+register_url_convertor("file", FileNumber())
 ROUTES = [
     Route("/drafts", create, methods=["POST"]),
     Route("/drafts/{draft_id}", show),
@@ -303,10 +328,10 @@ ROUTES = [
     Route("/drafts/{draft_id}/reject-refused", reject_refused, methods=["POST"]),
     Route("/drafts/{draft_id}/again", again, methods=["POST"]),
     Route("/drafts/{draft_id}/discard", discard, methods=["GET", "POST"]),
-    Route("/drafts/{draft_id}/photos/{number:int}", photo),
-    Route("/drafts/{draft_id}/photos/{number:int}/thumbnail", thumbnail),
-    Route("/drafts/{draft_id}/photos/{number:int}/picture", picture),
-    Route("/drafts/{draft_id}/photos/{number:int}/caption", write_caption, methods=["POST"]),
-    Route("/drafts/{draft_id}/photos/{number:int}/reject", decide, methods=["POST"]),
-    Route("/drafts/{draft_id}/photos/{number:int}/keep", decide, methods=["POST"]),
+    Route("/drafts/{draft_id}/photos/{number:file}", photo),
+    Route("/drafts/{draft_id}/photos/{number:file}/thumbnail", thumbnail),
+    Route("/drafts/{draft_id}/photos/{number:file}/picture", picture),
+    Route("/drafts/{draft_id}/photos/{number:file}/caption", write_caption, methods=["POST"]),
+    Route("/drafts/{draft_id}/photos/{number:file}/reject", decide, methods=["POST"]),
+    Route("/drafts/{draft_id}/photos/{number:file}/keep", decide, methods=["POST"]),
 ]

@@ -1,7 +1,7 @@
 """Jobs: the list, a job's live card, what can be decided about it, and its files."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from urllib.parse import urlencode
 
 from sse_starlette import EventSourceResponse, ServerSentEvent
@@ -9,13 +9,19 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
+from lora_drop.client.errors import CommandError
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import Action, JobCard, JobPage, Usage
-from lora_drop.ui.page import Page, in_thread, page_of, see
+from lora_drop.ui.page import Page, form_of, in_thread, page_of, see, within
 
+PATIENCE = 5.0  # seconds for the list; where to drop is shown without it
+SILENT = (
+    "The jobs are not known yet: there is no answer so far. It is asked again every few seconds."
+)
 LOOKS = 1.0  # seconds between two looks at a job
 AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
+CHANGED = "It stands differently by now than it was shown. Go back, look at what it means now, and decide again."
 MOST_PAUSE = 15.0  # seconds, after failures in a row
 # Of a report, which comes from elsewhere: it is seen, in an origin of its own, and can do nothing.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -42,6 +48,7 @@ async def home(request: Request) -> Response:
         statuses=list(Status),
         budget=await page.budget(),
         erased="erased" in request.query_params,
+        deleted="deleted" in request.query_params,
     )
 
 
@@ -49,12 +56,15 @@ async def _jobs(page: Page, query: dict[str, str]) -> tuple[JobPage, str | None]
     """Return the jobs that are asked for, and why they cannot be had."""
     status = Status(query["status"]) if query["status"] in Status else None
     try:
-        found = await in_thread(
+        found = await within(
+            PATIENCE,
             page.backend.jobs,
             status=status,
             search=query["search"] or None,
             cursor=query["cursor"] or None,
         )
+    except TimeoutError:
+        return JobPage(()), SILENT
     except LoraDropError as error:
         return JobPage(()), str(error)
     return found, None
@@ -116,10 +126,22 @@ async def question(request: Request) -> Response:
 async def act(request: Request) -> Response:
     """Do what was asked about, once, and show what has come of it."""
     page, job_id = page_of(request), request.path_params["job_id"]
-    action = _action(request)
+    action, form = _action(request), await form_of(request)
+    asked = await in_thread(page.backend.question, job_id, action)
+    if form.get("mark") != asked.mark:
+        raise CommandError(CHANGED)
     after = await in_thread(page.backend.act, job_id, action)
     page.forget_budget()
+    if action is Action.FORGET:
+        await in_thread(_forget_photos, page, {job_id, *asked.jobs})
     return see(request, "/?erased=1" if action is Action.FORGET else f"/jobs/{after}")
+
+
+def _forget_photos(page: Page, jobs: Collection[str]) -> None:
+    """Delete the photos of erased jobs from this machine as well."""
+    for draft in page.drafts.all():
+        if draft.order and draft.order.job_id in jobs:
+            page.drafts.discard(draft.id)
 
 
 def _action(request: Request) -> Action:

@@ -1,5 +1,6 @@
 """The page's one object: what all routes share, and how a template becomes an answer."""
 
+import asyncio
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -24,12 +25,25 @@ if TYPE_CHECKING:
     from lora_drop.ui.drafts import Drafts
 
 BUDGET_KEPT = 10.0  # seconds
+BUDGET_PATIENCE = 0.5  # seconds that a page waits for it
 MOST_FORM = 128 * 1024  # bytes; a caption has 16 KiB, and its form three times as many
 
 
 async def in_thread[Result](call: Callable[..., Result], *args: Any, **more: Any) -> Result:
     """Return what a call returns that waits for a disk or a network."""
     return await to_thread.run_sync(partial(call, *args, **more))
+
+
+async def within[Result](
+    seconds: float, call: Callable[..., Result], *args: Any, **more: Any
+) -> Result:
+    """Return what a call returns within this time; raises TimeoutError, and the call goes on by itself."""
+    asked = asyncio.create_task(in_thread(call, *args, **more))
+    done, _ = await asyncio.wait({asked}, timeout=seconds)
+    if not done:
+        asked.add_done_callback(lambda task: task.cancelled() or task.exception())
+        raise TimeoutError
+    return asked.result()
 
 
 def templates() -> Environment:
@@ -79,6 +93,7 @@ class Page:
     templates: Environment
     _budget: Budget | None = None
     _budget_until: float = 0.0
+    _asking: asyncio.Task[None] | None = None
 
     def render(self, name: str, **values: Any) -> str:
         """Return a template with these values."""
@@ -89,15 +104,20 @@ class Page:
         return HTMLResponse(self.render(name, **{"job_id": None, **values}), status)
 
     async def budget(self) -> Budget | None:
-        """Return the month's dollars; None where there are none, or they are not known at the moment."""
-        if time.monotonic() < self._budget_until:
-            return self._budget
+        """Return the month's dollars as they were known last, None before that; what is old is asked for beside it."""
+        if time.monotonic() >= self._budget_until and self._asking is None:
+            self._asking = asyncio.create_task(self._ask_budget())
+        if self._asking is not None:
+            await asyncio.wait({self._asking}, timeout=BUDGET_PATIENCE)
+        return self._budget
+
+    async def _ask_budget(self) -> None:
         try:
             self._budget = await in_thread(self.backend.budget)
         except LoraDropError:
             self._budget = None  # what else needs the stack says why
-        self._budget_until = time.monotonic() + BUDGET_KEPT
-        return self._budget
+        finally:
+            self._budget_until, self._asking = time.monotonic() + BUDGET_KEPT, None
 
     def forget_budget(self) -> None:
         """Ask for the month's dollars when they are needed next: something was done that costs."""

@@ -48,11 +48,11 @@ def forget_question(job_id: str, going: Sequence[Mapping[str, Any]]) -> Question
         else ()
     )
     lines = tuple(erased_line(each) for each in going)
+    jobs = tuple(str(each["job_id"]) for each in going)
     last = "This cannot be undone. What was paid stays paid."
     button = "Erase it for good" if len(going) == 1 else f"Erase all {len(going)} for good"
-    return Question(
-        Action.FORGET, f"Erase {job_id}?", (erase_question(going), *lines, *shared, last), button
-    )
+    sentences = (erase_question(going), *lines, *shared, last)
+    return Question(Action.FORGET, f"Erase {job_id}?", sentences, button, jobs)
 
 
 def _cancelled(job: PublicJob) -> tuple[str, ...]:

@@ -267,6 +267,25 @@
       if (again) again.open = true;
     }
   });
+  // A browser has six connections to one address, and each open sheet or job takes one: those that nobody sees let go.
+  const streams = new Set();
+  let hiddenAt = null;
+  htmx.createEventSource = (url) => {
+    const source = new EventSource(url);
+    streams.add(source);
+    return source;
+  };
+  function letGo() {
+    for (const source of streams) source.close();
+    hiddenAt = streams.size ? location.href : null;
+    streams.clear();
+  }
+  addEventListener("visibilitychange", () => {
+    if (document.hidden) letGo();
+    else if (hiddenAt === location.href) htmx.ajax("GET", location.href, { target: "#main", select: "#main", swap: "outerHTML" });
+  });
+  addEventListener("htmx:timeout", () => notice("There was no answer in time, so nothing is known of it. Close other tabs of this page, and load it again."));
+
   // A caption that is left without a button is saved all the same; a browser sends this also while it leaves the page.
   let written = null;
   addEventListener("input", (event) => {
