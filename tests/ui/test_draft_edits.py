@@ -112,7 +112,7 @@ def test_a_caption_comes_back_as_it_lies_or_as_it_was_written(drafts: Drafts, al
     assert drafts.caption(draft.id, numbers["5.jpg"]) == "on a hill"
     assert drafts.caption(draft.id, numbers["3.jpg"]) == ""
     names = names_in(archive_of(drafts, checked(drafts, draft.id)))
-    assert ("5.txt" in names, "3.txt" in names) == (True, False)
+    assert ("5.txt" in names, "3.txt" in names) == (True, True)
 
 
 def test_what_is_written_as_it_was_is_no_edit(drafts: Drafts, album: Path) -> None:
@@ -174,6 +174,48 @@ def test_a_caption_from_elsewhere_is_shown_and_can_be_taken_away(
     report = checked(drafts, draft.id).report
     assert report
     assert [each.caption_text for each in report.photos if each.member == "5.jpg"] == [""]
+
+
+METADATA = '{"file_name": "5.jpg", "text": "by the sea"}'
+ELSEWHERE = (
+    {"metadata.jsonl": METADATA},
+    {"metadata.csv": "file_name,text\n5.jpg,by the sea\n"},
+    {"captions/5.txt": "by the sea"},
+    {"5.json": '{"caption": "by the sea"}'},
+    {"5.txt": "by the sea", "metadata.jsonl": METADATA},
+    {"5.txt": "by the sea", "captions/5.txt": "by the sea"},
+)
+
+
+@pytest.mark.parametrize("files", ELSEWHERE, ids="+".join)
+def test_a_blank_caption_stays_blank(drafts: Drafts, album: Path, files: dict[str, str]) -> None:
+    """Wherever the photo's caption lies: blanked at once, or after it was changed, until it is written as it lies."""
+    (album / "captions").mkdir()
+    for name, text in files.items():
+        (album / name).write_text(text)
+    draft = dropped(drafts, album)
+    number = number_of(draft, "5.jpg")
+    for text in ("", "in a red hat", "", "by the sea", "on a hill", "by the sea", ""):
+        drafts.write_caption(draft.id, number, text)
+        assert drafts.caption(draft.id, number) == text
+        draft = checked(drafts, draft.id)
+        report = draft.report
+        assert report
+        assert [each.caption_text for each in report.photos if each.member == "5.jpg"] == [text]
+        assert ("5.jpg" in draft.captions) == (text != "by the sea")
+
+
+def test_quick_edits_take_back_only_what_is_written_as_it_lies(drafts: Drafts, album: Path) -> None:
+    """The check of one edit has not ended when the next one is made."""
+    (album / "metadata.jsonl").write_text(METADATA)
+    draft = dropped(drafts, album)
+    number = number_of(draft, "5.jpg")
+    drafts.write_caption(draft.id, number, "in a red hat")
+    checked(drafts, draft.id)
+    drafts.write_caption(draft.id, number, "by the sea")
+    assert drafts.caption(draft.id, number) == "by the sea"
+    assert drafts.write_caption(draft.id, number, "in a red hat").captions
+    assert drafts.write_caption(draft.id, number, "").captions == {"5.jpg": ""}
 
 
 def test_only_photos_are_left_out(drafts: Drafts, album: Path) -> None:

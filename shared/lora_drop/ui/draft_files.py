@@ -124,8 +124,8 @@ def contents(state: DraftState, folder: Path) -> Contents:
     gone |= _captions_gone(state, captions, pairs) | _beside(state, photos)
     files = {name: file for name, file in files.items() if name not in gone}
     for photo, text in state.captions.items():
-        # A blank one is a file only where that takes the place of a caption from elsewhere.
-        if photo not in state.rejected and (text.strip() or photo not in pairs):
+        # Also a blank one: else a caption from elsewhere would take its place.
+        if photo not in state.rejected:
             files[f"{stem(photo)}.txt"] = text.encode()
     edits = Edits(rejected=tuple(sorted(state.rejected)), captions=tuple(sorted(state.captions)))
     files[EDITS_JSON] = edits.written()

@@ -121,7 +121,8 @@ class DraftState(BaseModel):
     ``archive`` is the number of the ZIP that was dropped, among the files; ``whole``: everything in it could be
     unpacked. ``application`` is fal's name of the trainer that this revision is checked for where it names none; None
     in a file of an earlier version. ``packed`` says of which content the archive is that was checked last, and
-    ``sha256`` is its own.
+    ``sha256`` is its own. ``found`` is the caption from elsewhere (metadata, another folder) that counts for a photo
+    without what was written on the page; a photo that was never written for is not in it.
     """
 
     name: str
@@ -134,6 +135,7 @@ class DraftState(BaseModel):
     files: list[DraftFile] = []
     rejected: set[str] = set()
     captions: dict[str, str] = {}
+    found: dict[str, str] = {}
     parameters: dict[str, JsonValue] = {}
     revision: int = 1
     content: int = 1

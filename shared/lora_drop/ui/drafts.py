@@ -6,7 +6,7 @@ folder, see the same.
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from lora_drop.datasets.archives import is_junk
 from lora_drop.datasets.caption_text import MAX_CAPTION
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON
 from lora_drop.fal.trainers.demands import stem
+from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui import draft_files
 from lora_drop.ui.draft_checks import DraftChecks
 from lora_drop.ui.draft_orders import ORDERING, Orders, Train
@@ -47,6 +48,7 @@ MOST_FILES = 5_000
 SENT_KEPT = timedelta(days=7)
 UPLOADS_KEPT = timedelta(days=1)
 _PARAMETERS = TypeAdapter(dict[str, JsonValue])
+EDITED = "caption_edited"  # in a report
 ORDERED = "The dataset was ordered, and stays as it was sent. Drop the photos again to train them in another way."
 
 
@@ -95,7 +97,16 @@ class Drafts:
         for each in (FILES, THUMBNAILS, LOOKS):
             for file in (folder / each).iterdir():
                 _share(file, self._store.path(new) / each / file.name)
-        kept = ("archive", "whole", "next_number", "files", "rejected", "captions", "parameters")
+        kept = (
+            "archive",
+            "whole",
+            "next_number",
+            "files",
+            "rejected",
+            "captions",
+            "found",
+            "parameters",
+        )
         with self._store.changed(new) as state:
             for name in kept:
                 setattr(state, name, deepcopy(getattr(before, name)))
@@ -153,6 +164,7 @@ class Drafts:
             replaced = [each for each in state.files if each.name == name]
             state.files = [*(each for each in state.files if each.name != name), file]
             state.next_number += 1
+            state.found = {}  # it may be a file of captions
             state.complete = False
             state.change()
         for each in replaced:
@@ -194,7 +206,7 @@ class Drafts:
         photo = state.file(number).name
         if photo in state.captions:
             return state.captions[photo]
-        return self._found_caption(draft_id, state, photo)
+        return self._found_caption(draft_id, state, photo) or ""
 
     def write_caption(self, draft_id: str, number: int, text: str) -> Draft:
         """Write a photo's caption; photos that share one share it still. A blank one is none."""
@@ -207,6 +219,7 @@ class Drafts:
                 for each in draft_files.selection(state).others
                 if stem(each.name) == stem(photo)
             ]
+            self._remember(draft_id, state, shared)
             written = {**state.captions, **dict.fromkeys(shared, text)}
             if text == self._found_caption(draft_id, state, photo):
                 written = {name: each for name, each in written.items() if name not in shared}
@@ -303,13 +316,28 @@ class Drafts:
         state.next_number += len(state.files)
         state.change()
 
-    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str:
-        """Return the caption beside a photo, or else the one that the check found elsewhere, as in its metadata."""
+    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str | None:
+        """Return what counts without what is written on the page: the caption beside a photo, or one from elsewhere.
+
+        None where it is not known: no check has looked at the photo as it was dropped.
+        """
         own = draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
-        report = None if own else self._store.report(draft_id, state)
-        if report is None or photo in state.captions:
-            return own
-        return next((each.caption_text for each in report.photos if each.member == photo), "")
+        if own or photo in state.found:
+            return own or state.found[photo]
+        report = self._store.report(draft_id, state)
+        if report is None:
+            return None
+        if (EDITED, shortened(photo, MAX_NAME)) in {
+            (each.code, each.member) for each in report.changes
+        }:
+            return None
+        return next((each.caption_text for each in report.photos if each.member == photo), None)
+
+    def _remember(self, draft_id: str, state: DraftState, photos: Iterable[str]) -> None:
+        """Keep what counts for photos without what is about to be written: no later check sees it any more."""
+        for photo in photos:
+            if (text := self._found_caption(draft_id, state, photo)) is not None:
+                state.found.setdefault(photo, text)
 
     def _training_json(self, draft_id: str, state: DraftState) -> bytes | None:
         found = draft_files.selection(state).training_json
