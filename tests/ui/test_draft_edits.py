@@ -218,6 +218,36 @@ def test_quick_edits_take_back_only_what_is_written_as_it_lies(drafts: Drafts, a
     assert drafts.write_caption(draft.id, number, "").captions == {"5.jpg": ""}
 
 
+@pytest.mark.parametrize("act", ["write", "reject"])
+def test_an_edit_of_one_photo_gives_no_other_one_a_caption(
+    drafts: Drafts, album: Path, act: str
+) -> None:
+    """A caption that may be meant for two photos is neither's, and stays so when one of them gets its own or goes."""
+    for folder in ("a", "b", "captions"):
+        (album / folder).mkdir()
+    for name, number in (("5.jpg", 60), ("a/5.jpg", 61), ("b/5.jpg", 62)):
+        (album / name).write_bytes(photo(600, number))
+    (album / "a" / "5.txt").write_text("at the sea")
+    (album / "captions" / "5.txt").write_text("on a red boat")
+    draft = dropped(drafts, album)
+    before = captions_of(draft)
+    number = number_of(draft, "5.jpg")
+    if act == "write":
+        drafts.write_caption(draft.id, number, "reads")
+    else:
+        drafts.reject(draft.id, number)
+    after = captions_of(checked(drafts, draft.id))
+    assert before["b/5.jpg"] == ""
+    assert after == {name: before[name] for name in after} | (
+        {"5.jpg": "reads"} if act == "write" else {}
+    )
+
+
+def captions_of(draft: Draft) -> dict[str, str]:
+    assert draft.report
+    return {each.member: each.caption_text for each in draft.report.photos}
+
+
 def test_only_photos_are_left_out(drafts: Drafts, album: Path) -> None:
     draft = dropped(drafts, album)
     with pytest.raises(CommandError, match="no photo"):
