@@ -11,9 +11,11 @@ import pytest
 from typer.testing import CliRunner
 
 from lora_drop.cli.main import application
+from lora_drop.client.direct_requests import DirectRequests
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.portrait_trainer import PortraitTrainer
 from lora_drop.client.stack import Stack
+from lora_drop.fal.status import Gone
 from lora_drop.jobs.errors import FalUnavailableError, SubmissionUnknownError
 from lora_drop.jobs.status import Status
 from lora_drop.ui import direct_watch
@@ -162,16 +164,83 @@ def test_cancelling_is_asked_and_done(simulate: Simulate, page: Page, path: Path
         for ask in (backend.question, backend.act):
             with pytest.raises(CommandError, match="not possible"):
                 ask(request_id, action)
+    assert backend.jobs().rows[0].status is Status.CANCELLED
+    assert "Train again with changes" in card.problems[0].message
+    again = train(backend, path)
+    assert train(backend, path) == again != request_id
+    assert len(calls.sim.requests()) == 2
+
+
+@pytest.mark.promise("never pay twice")
+def test_failed_training_is_paid_once_more(page: Page, calls: Calls, path: Path) -> None:
+    """With a key alone, Train on the page pays once more for what has failed at fal, however often it is pressed."""
+    backend = page(calls)
+    calls.sim.inject("training_error", type="internal_error")
+    failed = train(backend, path)
+    ended(backend, failed, Status.FAILED)
+    calls.sim.clear()
+    with ThreadPoolExecutor() as pool:
+        pressed = {*pool.map(lambda _: attempt(page(calls), path), range(4))}
+    [again] = [each for each in pressed if each]
+    assert again != failed
+    ended(backend, again, Status.STORING)
+    assert train(backend, path) == again  # it has succeeded
+    assert len(calls.sim.requests()) == 2
+
+
+def attempt(backend: DirectBackend, archive: Path) -> str | None:
+    """Press Train; None where another press sends it right now."""
+    try:
+        return train(backend, archive)
+    except CommandError as error:
+        assert "sends this training right now" in str(error)  # noqa: PT017  # it may raise, or not
+        return None
+
+
+@pytest.mark.promise("never pay twice")
+def test_nothing_is_paid_where_fal_does_not_say(
+    page: Page, calls: Calls, path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a key alone, Train on the page pays nothing while fal does not say what became of the same training."""
+    backend = page(calls)
+    request_id = train(backend, path)
+
+    def silent(*_: object) -> None:
+        raise FalUnavailableError("no answer")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(DirectRequests, "_asked", silent)
+        with pytest.raises(CommandError, match="No answer"):
+            train(backend, path)
+    with monkeypatch.context() as patch:  # neither its queue nor its list knows it
+        patch.setattr(DirectRequests, "_asked", lambda _, request_id: Gone(request_id))
+        patch.setattr(DirectRequests, "_listed", lambda *_: None)
+        with pytest.raises(CommandError, match="does not know request"):
+            train(backend, path)
     assert train(backend, path) == request_id
     assert len(calls.sim.requests()) == 1
-    assert backend.jobs().rows[0].status is Status.CANCELLED
+
+
+@pytest.mark.promise("never pay twice")
+def test_lost_answer_that_failed_is_shown_first(page: Page, calls: Calls, path: Path) -> None:
+    """With a key alone, a training whose answer was lost, and that has failed since, is shown before it is paid again."""
+    backend = page(calls)
+    calls.sim.inject("submit_answer_lost")
+    calls.sim.inject("training_error", type="internal_error")
+    with pytest.raises(CommandError, match="It may be paid"):
+        train(backend, path)
+    [sent] = calls.sim.requests()
+    calls.ended(sent["request_id"])
+    assert train(backend, path) == sent["request_id"]
+    assert len(calls.sim.requests()) == 1
 
 
 def test_failed_training_says_why(page: Page, calls: Calls, path: Path) -> None:
     backend = page(calls)
     calls.sim.inject("training_error", type="internal_error")
     card = ended(backend, train(backend, path), Status.FAILED)
-    assert "lora-drop train PATH --direct --force" in card.problems[0].message
+    assert "drop the photos again, or press “Train again with changes”" in card.problems[0].message
+    assert "--force" not in card.problems[0].message
     assert "again=True" not in card.problems[0].message
     assert (card.cost, backend.jobs().rows[0].usd) == ("nothing paid", 0.0)
 

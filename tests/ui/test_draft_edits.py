@@ -112,7 +112,7 @@ def test_a_caption_comes_back_as_it_lies_or_as_it_was_written(drafts: Drafts, al
     assert drafts.caption(draft.id, numbers["5.jpg"]) == "on a hill"
     assert drafts.caption(draft.id, numbers["3.jpg"]) == ""
     names = names_in(archive_of(drafts, checked(drafts, draft.id)))
-    assert ("5.txt" in names, "3.txt" in names) == (True, False)
+    assert ("5.txt" in names, "3.txt" in names) == (True, True)
 
 
 def test_what_is_written_as_it_was_is_no_edit(drafts: Drafts, album: Path) -> None:
@@ -174,6 +174,78 @@ def test_a_caption_from_elsewhere_is_shown_and_can_be_taken_away(
     report = checked(drafts, draft.id).report
     assert report
     assert [each.caption_text for each in report.photos if each.member == "5.jpg"] == [""]
+
+
+METADATA = '{"file_name": "5.jpg", "text": "by the sea"}'
+ELSEWHERE = (
+    {"metadata.jsonl": METADATA},
+    {"metadata.csv": "file_name,text\n5.jpg,by the sea\n"},
+    {"captions/5.txt": "by the sea"},
+    {"5.json": '{"caption": "by the sea"}'},
+    {"5.txt": "by the sea", "metadata.jsonl": METADATA},
+    {"5.txt": "by the sea", "captions/5.txt": "by the sea"},
+)
+
+
+@pytest.mark.parametrize("files", ELSEWHERE, ids="+".join)
+def test_a_blank_caption_stays_blank(drafts: Drafts, album: Path, files: dict[str, str]) -> None:
+    """Wherever the photo's caption lies: blanked at once, or after it was changed, until it is written as it lies."""
+    (album / "captions").mkdir()
+    for name, text in files.items():
+        (album / name).write_text(text)
+    draft = dropped(drafts, album)
+    number = number_of(draft, "5.jpg")
+    for text in ("", "in a red hat", "", "by the sea", "on a hill", "by the sea", ""):
+        drafts.write_caption(draft.id, number, text)
+        assert drafts.caption(draft.id, number) == text
+        draft = checked(drafts, draft.id)
+        report = draft.report
+        assert report
+        assert [each.caption_text for each in report.photos if each.member == "5.jpg"] == [text]
+        assert ("5.jpg" in draft.captions) == (text != "by the sea")
+
+
+def test_quick_edits_take_back_only_what_is_written_as_it_lies(drafts: Drafts, album: Path) -> None:
+    """The check of one edit has not ended when the next one is made."""
+    (album / "metadata.jsonl").write_text(METADATA)
+    draft = dropped(drafts, album)
+    number = number_of(draft, "5.jpg")
+    drafts.write_caption(draft.id, number, "in a red hat")
+    checked(drafts, draft.id)
+    drafts.write_caption(draft.id, number, "by the sea")
+    assert drafts.caption(draft.id, number) == "by the sea"
+    assert drafts.write_caption(draft.id, number, "in a red hat").captions
+    assert drafts.write_caption(draft.id, number, "").captions == {"5.jpg": ""}
+
+
+@pytest.mark.parametrize("act", ["write", "reject"])
+def test_an_edit_of_one_photo_gives_no_other_one_a_caption(
+    drafts: Drafts, album: Path, act: str
+) -> None:
+    """A caption that may be meant for two photos is neither's, and stays so when one of them gets its own or goes."""
+    for folder in ("a", "b", "captions"):
+        (album / folder).mkdir()
+    for name, number in (("5.jpg", 60), ("a/5.jpg", 61), ("b/5.jpg", 62)):
+        (album / name).write_bytes(photo(600, number))
+    (album / "a" / "5.txt").write_text("at the sea")
+    (album / "captions" / "5.txt").write_text("on a red boat")
+    draft = dropped(drafts, album)
+    before = captions_of(draft)
+    number = number_of(draft, "5.jpg")
+    if act == "write":
+        drafts.write_caption(draft.id, number, "reads")
+    else:
+        drafts.reject(draft.id, number)
+    after = captions_of(checked(drafts, draft.id))
+    assert before["b/5.jpg"] == ""
+    assert after == {name: before[name] for name in after} | (
+        {"5.jpg": "reads"} if act == "write" else {}
+    )
+
+
+def captions_of(draft: Draft) -> dict[str, str]:
+    assert draft.report
+    return {each.member: each.caption_text for each in draft.report.photos}
 
 
 def test_only_photos_are_left_out(drafts: Drafts, album: Path) -> None:

@@ -1,12 +1,13 @@
 """The order of a training: paid once, whoever asks for it how often, and whatever is killed when."""
 
+import json
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -30,6 +31,8 @@ from tests.support.drafts import (
 )
 
 __all__ = ["album", "drafts", "sockets_off", "workers"]
+HERE = "a backend"
+OTHER = "fal-ai/flux-lora-fast-training"
 # A server that orders and never gets an answer; it says so once it has asked.
 SERVER = """
 import sys, time
@@ -37,14 +40,14 @@ from pathlib import Path
 from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.workers import Workers
 
-def train(archive, progress):
+def train(archive, parameters, progress):
     progress(5, 10)
     Path(sys.argv[4]).write_bytes(archive.read_bytes())
     time.sleep(600)
 
 workers = Workers(1)
-drafts = Drafts(Path(sys.argv[1]), workers, "")
-drafts.order(sys.argv[2], int(sys.argv[3]), train)
+drafts = Drafts(Path(sys.argv[1]), workers, "fal-ai/flux-lora-portrait-trainer")
+drafts.order(sys.argv[2], int(sys.argv[3]), train, "a backend")
 time.sleep(600)
 """
 
@@ -54,9 +57,11 @@ class Payments:
 
     def __init__(self) -> None:
         self.sent: list[bytes] = []
+        self.parameters: dict[str, object] = {}
         self.answer = threading.Event()
 
-    def __call__(self, archive: Path, progress: Progress) -> str:
+    def __call__(self, archive: Path, parameters: Mapping[str, object], progress: Progress) -> str:
+        self.parameters = dict(parameters)
         self.sent.append(archive.read_bytes())
         progress(3, 10)
         assert self.answer.wait(20)
@@ -90,7 +95,7 @@ def test_a_double_click_pays_once(drafts: Drafts, good: Draft) -> None:
     """However often Train is pressed on the page, in two tabs or in two servers, one training is ordered."""
     payments = Payments()
     clicks = [
-        threading.Thread(target=drafts.order, args=(good.id, good.revision, payments))
+        threading.Thread(target=drafts.order, args=(good.id, good.revision, payments, HERE))
         for _ in range(8)
     ]
     for click in clicks:
@@ -100,7 +105,7 @@ def test_a_double_click_pays_once(drafts: Drafts, good: Draft) -> None:
     running = until(drafts, good, lambda seen: seen.order is not None and seen.order.sent > 0)
     payments.answer.set()
     done = ended(drafts, good)
-    drafts.order(good.id, good.revision, payments)
+    drafts.order(good.id, good.revision, payments, HERE)
 
     assert running.order
     assert (running.order.sent, running.order.job_id) == (3, None)
@@ -117,9 +122,9 @@ def test_a_second_server_returns_the_first_order(
     drafts: Drafts, workers: Workers, good: Draft, tmp_path: Path
 ) -> None:
     other, payments = Drafts(tmp_path / "drafts", workers, APPLICATION), Payments()
-    drafts.order(good.id, good.revision, payments)
+    drafts.order(good.id, good.revision, payments, HERE)
 
-    seen = other.order(good.id, good.revision, payments)
+    seen = other.order(good.id, good.revision, payments, HERE)
 
     assert seen.order
     assert seen.order.running
@@ -147,7 +152,7 @@ def test_an_order_survives_a_killed_server(drafts: Drafts, good: Draft, tmp_path
     killed = drafts.get(good.id)
     payments = Payments()
     payments.answer.set()
-    drafts.order(good.id, good.revision, payments)
+    drafts.order(good.id, good.revision, payments, HERE)
 
     assert running.order
     assert running.order.running
@@ -170,12 +175,12 @@ def test_an_order_survives_a_killed_server(drafts: Drafts, good: Draft, tmp_path
 def test_an_order_that_fails_says_why_and_can_be_repeated(
     drafts: Drafts, good: Draft, error: Exception, says: str
 ) -> None:
-    def fail(_: Path, __: Progress) -> str:
+    def fail(_: Path, __: object, ___: Progress) -> str:
         raise error
 
-    drafts.order(good.id, good.revision, fail)
+    drafts.order(good.id, good.revision, fail, HERE)
     failed = ended(drafts, good)
-    drafts.order(good.id, good.revision, lambda _, __: "job-2")
+    drafts.order(good.id, good.revision, lambda *_: "job-2", HERE)
 
     assert failed.order
     assert failed.order.problem
@@ -193,9 +198,84 @@ def test_what_was_shown_before_a_change_is_not_ordered(drafts: Drafts, good: Dra
     changed = drafts.set_parameters(good.id, {"steps": 2000})
     for revision, says in ((good.revision, "has changed"), (changed.revision, "being checked")):
         with pytest.raises(CommandError, match=says):
-            drafts.order(good.id, revision, payments)
+            drafts.order(good.id, revision, payments, HERE)
     assert payments.sent == []
     assert drafts.get(good.id).order is None
+
+
+@pytest.mark.promise("never pay twice")
+def test_what_was_shown_is_what_is_paid(
+    drafts: Drafts, workers: Workers, good: Draft, tmp_path: Path
+) -> None:
+    """The price on the page is that of the trainer that is paid, also where the stack's own trainer has changed since."""
+    other = Drafts(tmp_path / "drafts", workers, OTHER)
+    before = good.report
+    shown, payments = other.get(good.id), Payments()
+    with pytest.raises(CommandError, match="has changed"):
+        other.order(good.id, good.revision, payments, HERE)
+    assert not shown.current
+    new = checked(other, good.id)
+    assert before
+    assert new.report
+    assert (before.trainer, new.report.trainer) == (APPLICATION, OTHER)
+    assert new.report.estimated_cost_usd != before.estimated_cost_usd
+    payments.answer.set()
+    other.order(new.id, new.revision, payments, HERE)
+    done = ended(other, new)
+    assert payments.parameters == {"trainer": OTHER}
+    # What was ordered is shown as it was sent, over whatever.
+    assert drafts.get(good.id).report == done.report
+    assert drafts.get(good.id).current
+    other.close()
+
+
+@pytest.mark.promise("never pay twice")
+def test_an_order_belongs_to_the_backend_that_it_was_given_to(
+    drafts: Drafts, workers: Workers, good: Draft, tmp_path: Path
+) -> None:
+    """What was sent over one backend, and may be paid there, is not ordered over another one."""
+    payments, other = Payments(), Drafts(tmp_path / "drafts", workers, APPLICATION)
+
+    def lost(*_: object) -> str:
+        raise CommandError("The answer was lost.")
+
+    for sent, job_id in ((lost, None), (payments, "job-1")):
+        drafts.order(good.id, good.revision, sent, HERE)
+        with pytest.raises(CommandError, match=f"over {HERE}.* over that one"):
+            other.order(good.id, good.revision, payments, "another")
+        payments.answer.set()
+        order = ended(drafts, good).order
+        with pytest.raises(CommandError, match=f"over {HERE}.* over that one"):
+            other.order(good.id, good.revision, payments, "another")
+        assert order
+        assert (order.job_id, order.backend) == (job_id, HERE)
+    assert len(payments.sent) == 1
+    again = checked(other, other.again(good.id).id)
+    other.order(again.id, again.revision, payments, "another")
+    assert ended(other, again).order.backend == "another"  # type: ignore[union-attr]
+    other.close()
+
+
+def test_a_dataset_of_an_earlier_version_is_checked_again(drafts: Drafts, good: Draft) -> None:
+    """It does not say for which trainer it was checked."""
+    file = drafts._store.path(good.id) / "draft.json"
+    state = json.loads(file.read_text())
+    del state["application"]
+    file.write_text(json.dumps(state))
+    assert not drafts.get(good.id).current
+    assert checked(drafts, good.id).revision == good.revision + 1
+
+
+def test_the_parameters_that_are_sent_are_those_of_the_revision(
+    drafts: Drafts, good: Draft
+) -> None:
+    drafts.set_parameters(good.id, {"trainer": "flux-lora-fast-training", "steps": 1100})
+    draft = checked(drafts, good.id)
+    payments = Payments()
+    payments.answer.set()
+    drafts.order(good.id, draft.revision, payments, HERE)
+    ended(drafts, draft)
+    assert payments.parameters == {"trainer": "flux-lora-fast-training", "steps": 1100}
 
 
 def test_what_is_refused_is_not_ordered(drafts: Drafts, album: Path) -> None:
@@ -203,7 +283,7 @@ def test_what_is_refused_is_not_ordered(drafts: Drafts, album: Path) -> None:
         (album / f"{each}.jpg").unlink()
     draft = dropped(drafts, album)
     with pytest.raises(CommandError, match="cannot be trained on"):
-        drafts.order(draft.id, draft.revision, Payments())
+        drafts.order(draft.id, draft.revision, Payments(), HERE)
 
 
 def test_another_archive_than_the_one_that_was_checked_is_not_sent(
@@ -213,12 +293,12 @@ def test_another_archive_than_the_one_that_was_checked_is_not_sent(
     archive = drafts._store.path(good.id) / "dataset.zip"
     archive.write_bytes(archive.read_bytes()[:-1] + b"x")
     with pytest.raises(CommandError, match="not the file that was checked"):
-        drafts.order(good.id, good.revision, payments)
+        drafts.order(good.id, good.revision, payments, HERE)
     assert payments.sent == []
 
 
 def test_what_was_ordered_stays_as_it_is(drafts: Drafts, good: Draft) -> None:
-    drafts.order(good.id, good.revision, lambda _, __: "job-1")
+    drafts.order(good.id, good.revision, lambda *_: "job-1", HERE)
     done = ended(drafts, good)
     number = number_of(good, "3.jpg")
     for change in (
@@ -241,7 +321,7 @@ def test_what_was_sent_a_week_ago_is_deleted(drafts: Drafts, good: Draft, album:
     uploading.write_bytes(b"x")
     payments = Payments()
     payments.answer.set()
-    drafts.order(good.id, good.revision, payments)
+    drafts.order(good.id, good.revision, payments, HERE)
     order = ended(drafts, good).order
     assert order
 

@@ -121,7 +121,7 @@ def test_rejected_photo_goes_and_the_rest_trains(
     wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
     assert page.get(address).headers["location"] == "/jobs/ada-training"
     [(data, name, parameters)] = backend.trained
-    assert (name, parameters) == ("ada", {"preset": "portrait"})
+    assert (name, parameters) == ("ada", {"trainer": DEFAULT.application, "preset": "portrait"})
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert DAMAGED not in archive.namelist()
     assert archive.read(CAPTIONED.replace("jpg", "txt")) == b"laughs\nloud"
@@ -132,6 +132,25 @@ def wait_for(condition: Callable[[], bool]) -> None:
     while not condition():
         assert time.monotonic() < end
         time.sleep(0.05)
+
+
+def test_what_was_sent_over_another_backend_stays_there(
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    """No Train, and no job that this backend does not know: what to do, and a way to begin again."""
+    address = drop(page, photos)
+    checked(drafts, address)
+    page.post(f"{address}/reject-refused")
+    draft = checked(drafts, address)
+    page.post(f"{address}/train", data={"revision": str(draft.revision)})
+    wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
+    backend.name = "fal.ai with a key alone"
+    text = shown(page, address)
+    assert "This was sent over stack lora-drop, eu-central-1" in text
+    assert ('id="train"' in text, 'id="again"' in text) == (False, True)
+    answer = page.post(f"{address}/train", data={"revision": str(draft.revision)})
+    assert answer.status_code == 409
+    assert len(backend.trained) == 1
 
 
 def test_price_of_another_revision_pays_nothing(

@@ -2,15 +2,18 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
+import boto3
 import httpx
 import pytest
 
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job_problems import over_budget, over_limit
 from lora_drop.jobs.status import Status
@@ -356,4 +359,16 @@ def test_files_report_and_usage(backend: StackBackend, api: Api, stack: Stack) -
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:
     assert (backend.name, backend.is_stack) == ("stack test, us-east-1", True)
+    names = {
+        StackBackend(StackClient(replace(stack, **other))).name
+        for other in (
+            {},
+            {"name": "other"},
+            {"session": boto3.Session(region_name="eu-central-1")},
+            {"endpoint_url": "http://localhost:4566"},
+            {"endpoint_url": "http://localhost:4567"},
+        )
+    }
+    assert len(names) == 5  # an order belongs to the one that it was given to
+    assert "stack on this machine, localhost:4566" in names
     assert backend.application == stack.application

@@ -138,6 +138,20 @@ class DirectRequests:
             raise
         return settled(sent_at) if listed is None else listed.ended
 
+    def has_failed(self, request_id: str) -> bool:
+        """Return whether fal states that it has failed or was cancelled.
+
+        Raises FalUnavailableError where fal does not say how it stands.
+        """
+        from lora_drop.fal.status import Failed, Gone  # noqa: PLC0415
+
+        said = self._asked(request_id)
+        if not isinstance(said, Gone):
+            return isinstance(said, Failed)
+        if (listed := self._listed(request_id)) is None:
+            raise FalUnavailableError(unknown(request_id).removesuffix("."))
+        return listed.ended and not listed.succeeded
+
     def _asked(self, request_id: str) -> "FalStatus":
         return self.client.ask(self._application, request_id)
 

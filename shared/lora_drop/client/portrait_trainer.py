@@ -49,7 +49,7 @@ if TYPE_CHECKING:
     from lora_drop.fal.status import FalStatus
 
 POLL = 2.0  # seconds
-type Again = bool | Literal["seen"]
+type Again = bool | Literal["seen", "failed"]
 
 
 class PortraitTrainer:
@@ -110,7 +110,9 @@ class PortraitTrainer:
         orders another training of the same once the one before has ended, also where it has failed or was
         cancelled; one that goes on is returned, and so is one that fal does not know until an hour has passed
         since it was sent. ``again="seen"`` does the same, and is the word of a person who has looked at fal's
-        dashboard that none goes on there: it counts where fal's list cannot be read, from that hour on. Where an earlier request is returned and fal does not call this
+        dashboard that none goes on there: it counts where fal's list cannot be read, from that hour on. ``again="failed"`` orders another only
+        where fal states that the one before has failed or was cancelled, so a second call never replaces one
+        that has succeeded. Where an earlier request is returned and fal does not call this
         ``webhook_url`` for it, EarlierRequestWarning says so.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
@@ -179,16 +181,20 @@ class PortraitTrainer:
                 self._key, earlier, training, self.submissions.known(), seen=again == "seen"
             )
             if request_id is None:
-                if again and settled(earlier.intended_at):
+                if again and again != "failed" and settled(earlier.intended_at):
                     return None, earlier
                 raise SubmissionUnknownError(unlisted(earlier))
             self.submissions.accepted(earlier, request_id, training.about())
         with advised():
-            if not again or not self._requests.has_ended(
-                request_id, earlier.intended_at, seen=again == "seen"
-            ):
+            if not again or not self._replaceable(request_id, earlier, again):
                 return request_id, None
         return None, replace(earlier, request_id=request_id)
+
+    def _replaceable(self, request_id: str, earlier: SentTraining, again: Again) -> bool:
+        """Return whether another training may be paid in the place of this request."""
+        if again == "failed":
+            return self._requests.has_failed(request_id)
+        return self._requests.has_ended(request_id, earlier.intended_at, seen=again == "seen")
 
     def status(self, request_id: str) -> RequestStatus:
         """Return where a request stands; raises FalUnavailableError."""

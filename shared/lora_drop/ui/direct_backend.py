@@ -17,7 +17,7 @@ from lora_drop.client.direct_folders import (
 )
 from lora_drop.client.direct_training import PreparedTraining
 from lora_drop.client.errors import CommandError, DatasetRejectedError, JobUnknownError
-from lora_drop.client.portrait_trainer import PortraitTrainer
+from lora_drop.client.portrait_trainer import Again, PortraitTrainer
 from lora_drop.client.report_page import report_files
 from lora_drop.client.result_files import refuse_folder
 from lora_drop.client.submissions import SentRequest
@@ -106,18 +106,20 @@ class DirectBackend:
     ) -> str:
         """Send a checked dataset and return the id of the request; the same one again is never sent twice.
 
+        One of which fal states that it has failed or was cancelled, and that a person can have seen, is paid again.
         Raises CommandError where nothing was sent, and where fal's answer was lost, with what to do.
         """
         given: dict[str, Any] = {key: each for key, each in parameters.items() if each is not None}
         trainer = self._trainer(_application(given.pop("trainer", None), self.application))
         try:
             with trainer.prepared(archive, **given) as training:
-                request_id = trainer.ordered(training)
+                again = self._again(trainer.ordered(training))
+                request_id = trainer.ordered(training, again=again)
                 if request_id is None:
                     refuse_folder(folder_beside(name, "new"), None)
                     size = training.dataset.file.stat().st_size
                     progress(0, size)
-                    request_id = trainer.send(training)
+                    request_id = trainer.send(training, again=again)
                     progress(size, size)
                 self._keep(request_id, training, name)
         except DatasetRejectedError as refused:
@@ -191,6 +193,14 @@ class DirectBackend:
         other = copy.copy(self.trainer)
         other.application = application
         return other
+
+    def _again(self, request_id: str | None) -> Again:
+        """Return whether a person who presses Train wants another training in the place of this one if that failed.
+
+        Not of a request that has no folder: its answer was lost, and what became of it is shown first.
+        """
+        known = request_id and self.trainer.submissions.request(request_id)
+        return "failed" if known and known.folder else False
 
     def _request(self, request_id: str) -> SentRequest:
         submissions = self.trainer.submissions

@@ -29,6 +29,7 @@ LEAST = 1.0  # seconds between two looks at one request, however many tabs ask
 FETCH_AGAIN = 60.0  # seconds after a fetch that failed
 KEPT = timedelta(days=7)  # fal's FAQ: files are kept "at least 7 days by default"
 READ = 200  # of the log's last lines
+PAY_HERE = "drop the photos again, or press “Train again with changes” below, where the page still has them."
 CANCELLED = "fal_client_cancelled"
 PAGE_WORDS = (
     ("Run the same command again", "Press Train again"),
@@ -86,9 +87,9 @@ class RequestWatch:
             found = self._asked()
         except TrainingFailedError as failed:
             status = Status.CANCELLED if failed.code == CANCELLED else Status.FAILED
-            self._end(status, failed.code, failed, failed.billed)
+            self._end(status, failed.code, page_sentence(failed, PAY_HERE), failed.billed)
         except ResultGoneError as gone:
-            self._end(Status.EXPIRED, "result_expired", gone, None)
+            self._end(Status.EXPIRED, "result_expired", page_sentence(gone), None)
         except LoraDropError as error:
             self.seen = replace(self.seen, silence=page_sentence(error))
         else:
@@ -124,8 +125,8 @@ class RequestWatch:
         falls = before.steps == progress.steps and progress.percent < before.percent
         return before if falls else progress
 
-    def _end(self, status: Status, code: str, error: LoraDropError, billed: bool | None) -> None:  # noqa: FBT001
-        problem = Problem(code=code, message=page_sentence(error))
+    def _end(self, status: Status, code: str, says: str, billed: bool | None) -> None:  # noqa: FBT001
+        problem = Problem(code=code, message=says)
         self.seen = replace(
             self.seen,
             status=status,
@@ -223,9 +224,9 @@ class RequestFollower:
             self._wake.clear()
 
 
-def page_sentence(error: Exception) -> str:
-    """Return what an error of a training without a stack says, in words of the page."""
-    words = sentence(error)
+def page_sentence(error: Exception, pay: str = PAY_AGAIN) -> str:
+    """Return what an error of a training without a stack says, in words of the page; ``pay`` orders another one."""
+    words = sentence(error, pay)
     for command, page in PAGE_WORDS:
         words = words.replace(command, page)
     return words

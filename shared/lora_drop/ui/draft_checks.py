@@ -27,12 +27,11 @@ KILLS = InvalidImageError(
 
 
 class DraftChecks:
-    """Checks what has changed, in a thread of its own; ``application`` is fal's name of the trainer."""
+    """Checks what has changed, in a thread of its own."""
 
-    def __init__(self, store: DraftStore, workers: Workers, application: str) -> None:
+    def __init__(self, store: DraftStore, workers: Workers) -> None:
         self._store = store
         self._workers = workers
-        self._application = application
         self._done: dict[str, int] = {}
         self._trouble: dict[str, str] = {}
         self._queue = CheckQueue(self._check)
@@ -111,7 +110,7 @@ class DraftChecks:
             key=key_of(state.name),
             folder=state.archive is None,
             metadata=metadata_of(state.parameters),
-            application=self._application,
+            application=state.application or "",
             sha256=state.sha256 if known else None,
             files=packed.files if packed else None,
             masks=packed.masks if packed else frozenset(),

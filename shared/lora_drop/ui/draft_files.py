@@ -15,7 +15,7 @@ from lora_drop.datasets.captions import paired
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES
 from lora_drop.datasets.edits import Edits
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
-from lora_drop.datasets.selection import EDITS_JSON, Selection, select, suffix_of
+from lora_drop.datasets.selection import CAPTIONS, EDITS_JSON, Selection, select, suffix_of
 from lora_drop.fal.trainers.demands import stem
 from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.ui.draft_state import DraftFile, DraftState
@@ -124,15 +124,34 @@ def contents(state: DraftState, folder: Path) -> Contents:
     gone |= _captions_gone(state, captions, pairs) | _beside(state, photos)
     files = {name: file for name, file in files.items() if name not in gone}
     for photo, text in state.captions.items():
-        # A blank one is a file only where that takes the place of a caption from elsewhere.
-        if photo not in state.rejected and (text.strip() or photo not in pairs):
+        # Also a blank one: else a caption from elsewhere would take its place.
+        if photo not in state.rejected:
             files[f"{stem(photo)}.txt"] = text.encode()
+    kept = [photo for photo in photos if photo in files]
+    while strays := _strays(state, files, kept, pairs):
+        files = {name: file for name, file in files.items() if name not in strays}
     edits = Edits(rejected=tuple(sorted(state.rejected)), captions=tuple(sorted(state.captions)))
     files[EDITS_JSON] = edits.written()
     masks = frozenset(
         mask for photo in state.rejected for mask in named_masks(photo, photos) if mask in files
     )
     return Contents(dict(sorted(files.items())), masks)
+
+
+def _strays(
+    state: DraftState, others: Collection[str], photos: Sequence[str], pairs: Mapping[str, str]
+) -> set[str]:
+    """Return captions that were no photo's, and that an edit of one photo would make another one's.
+
+    captions/ada.txt may be meant for each of two photos called ada.jpg, so it is neither's, until one has its own.
+    """
+    captions = [name for name in others if suffix_of(name) in CAPTIONS]
+    now, known = paired(captions, photos), {*pairs.values()}
+    return {
+        caption
+        for photo, caption in now.items()
+        if photo not in state.captions and caption not in known
+    }
 
 
 def _captions_gone(

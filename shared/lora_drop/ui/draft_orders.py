@@ -2,17 +2,20 @@
 
 import fcntl
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime
+from functools import partial
 from io import BufferedWriter
 from pathlib import Path
 
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.report import Report
+from lora_drop.fal.trainers.parameters import TRAINER
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui.backends import Progress
-from lora_drop.ui.draft_state import DraftState, Order, WrittenOrder, is_locked
+from lora_drop.ui.draft_state import DraftState, Order, WrittenOrder, is_locked, sent_elsewhere
 from lora_drop.ui.draft_store import DraftStore
 
 ORDERING = "ordering"
@@ -22,7 +25,8 @@ INTERRUPTED = (
 )
 AGAIN = "Press Train again: nothing is paid twice."
 
-type Train = Callable[[Path, Progress], str]
+type Train = Callable[[Path, Mapping[str, object], Progress], str]
+"""(archive, parameters, progress): the id of the job"""
 
 
 class Orders:
@@ -32,23 +36,29 @@ class Orders:
         self._store = store
         self._sent: dict[str, int] = {}  # bytes, of what this process sends
 
-    def begin(self, draft_id: str, revision: int, train: Train) -> None:
-        """Order a training unless it is ordered already; raises CommandError where it cannot be."""
+    def begin(self, draft_id: str, revision: int, train: Train, backend: str) -> None:
+        """Order a training unless it is ordered already; raises CommandError where it cannot be, or not over this backend."""
         folder = self._store.path(draft_id)
         with ExitStack() as undo:
             with self._store.changed(draft_id) as state:
+                if state.order and (elsewhere := sent_elsewhere(state.order.backend, backend)):
+                    raise CommandError(elsewhere)
                 if state.order and (state.order.job_id or is_locked(folder / ORDERING)):
                     return
-                self._check(draft_id, state, revision)
+                report = self._checked(draft_id, state, revision)
+                parameters = _sent_parameters(state, report)
                 archive = folder / state.sent
-                state.order = WrittenOrder(at=datetime.now(UTC), total=archive.stat().st_size)
+                state.order = WrittenOrder(
+                    at=datetime.now(UTC), total=archive.stat().st_size, backend=backend
+                )
                 held = undo.enter_context((folder / ORDERING).open("ab"))
                 # Only a look whether it is held can hold it now, which takes no time.
                 fcntl.flock(held, fcntl.LOCK_EX)
             undo.pop_all()  # the thread's from here on
+        send = partial(train, archive, parameters)
         self._sent[draft_id] = 0
         threading.Thread(
-            target=self._run, args=(draft_id, archive, train, held), name="order", daemon=True
+            target=self._run, args=(draft_id, send, held), name="order", daemon=True
         ).start()
 
     def seen(self, draft_id: str, state: DraftState) -> Order | None:
@@ -66,10 +76,14 @@ class Orders:
             running=running,
             job_id=order.job_id,
             problem=INTERRUPTED if _is_open(order) and not running else order.problem,
+            backend=order.backend,
         )
 
-    def _check(self, draft_id: str, state: DraftState, revision: int) -> None:
-        """Raise CommandError unless this very revision was accepted, and its archive is the one that was checked."""
+    def _checked(self, draft_id: str, state: DraftState, revision: int) -> Report:
+        """Return the report of this very revision.
+
+        Raises CommandError unless it was accepted, and its archive is the one that was checked.
+        """
         if revision != state.revision:
             raise CommandError(
                 "The dataset has changed since this page was loaded. Look at it, and press Train again."
@@ -85,8 +99,9 @@ class Orders:
                 f"{archive} is not the file that was checked: something else has changed it. Nothing was "
                 "sent. Drop the photos again."
             )
+        return report
 
-    def _run(self, draft_id: str, archive: Path, train: Train, held: BufferedWriter) -> None:
+    def _run(self, draft_id: str, send: Callable[[Progress], str], held: BufferedWriter) -> None:
         """Send the archive, and write down what became of it."""
 
         def progress(sent: int, total: int) -> None:  # noqa: ARG001  # of the same archive
@@ -95,7 +110,7 @@ class Orders:
         job_id, problem = None, None
         with held:
             try:
-                job_id = train(archive, progress)
+                job_id = send(progress)
             except LoraDropError as error:
                 problem = str(error) or AGAIN
             except OSError as error:
@@ -109,6 +124,12 @@ class Orders:
                 if state.order is not None:
                     state.order.job_id, state.order.problem = job_id, problem
         self._sent.pop(draft_id, None)
+
+
+def _sent_parameters(state: DraftState, report: Report) -> Mapping[str, object]:
+    """Return what a person has set, with the trainer whose price was shown: the stack's own may be another by now."""
+    given = {name: value for name, value in state.parameters.items() if value not in (None, "")}
+    return {TRAINER: report.trainer, **given}
 
 
 def _is_open(order: WrittenOrder | None) -> bool:

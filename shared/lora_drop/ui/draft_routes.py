@@ -87,9 +87,9 @@ async def show(request: Request) -> Response:
     """Show the contact sheet, what it costs, and what can be done."""
     page = page_of(request)
     view = await _view(request, page)
-    order = view.draft.order
-    if order and order.job_id and not request.query_params.get("look"):
-        return RedirectResponse(f"/jobs/{order.job_id}", 303)
+    job_id = _job_of(view.draft, page)
+    if job_id and not request.query_params.get("look"):
+        return RedirectResponse(f"/jobs/{job_id}", 303)
     return page.answer(
         "draft.html", view=view, **_training(page, view), seen=signature_of(view.draft)
     )
@@ -125,10 +125,16 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
                 )
                 yield ServerSentEvent(data, event="change")
             cards, seen = now, signature
-        if draft.order and draft.order.job_id:
-            yield ServerSentEvent(draft.order.job_id, event="sent")
+        if job_id := _job_of(draft, page):
+            yield ServerSentEvent(job_id, event="sent")
             await asyncio.sleep(AT_END)
         await asyncio.sleep(LOOKS)
+
+
+def _job_of(draft: Draft, page: Page) -> str | None:
+    """Return the job that a draft has become over this backend."""
+    order = draft.order
+    return order.job_id if order and not order.elsewhere(page.backend.name) else None
 
 
 def _parts(before: dict[str, str] | None, now: dict[str, str]) -> dict[str, Any]:
@@ -270,14 +276,13 @@ async def train(request: Request) -> Response:
         await in_thread(page.drafts.set_parameters, draft.id, given)
         raise CommandError(TYPED)
 
-    def send(archive: Any, progress: Any) -> str:
-        parameters = draft.parameters
+    def send(archive: Any, parameters: Any, progress: Any) -> str:
         return page.backend.train(
             archive, name=draft.name, parameters=parameters, progress=progress
         )
 
     shown_revision = int(revision) if NUMBER.fullmatch(revision) else -1
-    await in_thread(page.drafts.order, draft.id, shown_revision, send)
+    await in_thread(page.drafts.order, draft.id, shown_revision, send, page.backend.name)
     return see(request, f"/drafts/{draft.id}")
 
 
@@ -298,7 +303,8 @@ async def _view(request: Request, page: Page) -> DraftView:
 
 async def _view_of(request: Request, page: Page, draft: Draft) -> DraftView:
     kind = request.query_params.get("show", ALL)
-    return DraftView(draft, await in_thread(photos_of, draft), kind, await page.budget())
+    photos, budget = await in_thread(photos_of, draft), await page.budget()
+    return DraftView(draft, photos, kind, budget, page.backend.name)
 
 
 def _training(page: Page, view: DraftView) -> dict[str, Any]:

@@ -56,7 +56,8 @@ class CheckProgress:
 class Order:
     """A training that a person has ordered; ``sent`` and ``total`` are bytes of the archive.
 
-    ``problem`` says why it has not become a job, and what to do.
+    ``problem`` says why it has not become a job, and what to do. ``backend`` is the name of where it was sent; None
+    where an earlier version has sent it.
     """
 
     at: datetime
@@ -65,6 +66,11 @@ class Order:
     running: bool
     job_id: str | None
     problem: str | None
+    backend: str | None = None
+
+    def elsewhere(self, backend: str) -> str | None:
+        """Return what to do where it was sent over another backend than this one; None where it was not."""
+        return sent_elsewhere(self.backend, backend)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,17 +112,22 @@ class WrittenOrder(BaseModel):
     total: int
     job_id: str | None = None
     problem: str | None = None
+    backend: str | None = None
 
 
 class DraftState(BaseModel):
     """``draft.json``. ``content`` grows with each change but those of parameters.
 
     ``archive`` is the number of the ZIP that was dropped, among the files; ``whole``: everything in it could be
-    unpacked. ``packed`` says of which content the archive is that was checked last, and ``sha256`` is its own.
+    unpacked. ``application`` is fal's name of the trainer that this revision is checked for where it names none; None
+    in a file of an earlier version. ``packed`` says of which content the archive is that was checked last, and
+    ``sha256`` is its own. ``found`` is the caption from elsewhere (metadata, another folder) that counts for a photo
+    without what was written on the page; a photo that was never written for is not in it.
     """
 
     name: str
     created_at: datetime
+    application: str | None = None
     archive: int | None = None
     complete: bool = False
     whole: bool = True
@@ -124,6 +135,7 @@ class DraftState(BaseModel):
     files: list[DraftFile] = []
     rejected: set[str] = set()
     captions: dict[str, str] = {}
+    found: dict[str, str] = {}
     parameters: dict[str, JsonValue] = {}
     revision: int = 1
     content: int = 1
@@ -161,6 +173,16 @@ class DraftState(BaseModel):
             if file.number == number:
                 return file
         raise CommandError("There is no such file any more. Load the page again.")
+
+
+def sent_elsewhere(sent_over: str | None, backend: str) -> str | None:
+    """Return what to do with an order that was sent over another backend; None where it was sent over this one."""
+    if sent_over in (None, backend):
+        return None
+    return (
+        f"This was sent over {sent_over}, and may be paid there. Start lora-drop ui over that one: it goes on there. To "
+        f"train over this one, {backend}, begin again with these photos."
+    )
 
 
 def write_durably(file: Path, content: bytes) -> None:

@@ -41,14 +41,14 @@ class DraftStore:
         for left in folder.glob(f"{GONE}*"):
             shutil.rmtree(left, ignore_errors=True)  # another server may be deleting it
 
-    def create(self, name: str) -> str:
-        """Make an empty dataset, and return its id."""
+    def create(self, name: str, application: str) -> str:
+        """Make an empty dataset for this trainer, and return its id."""
         draft_id = secrets.token_hex(8)
         folder = self._folder / draft_id
         folder.mkdir(mode=0o700)
         for each in (FILES, THUMBNAILS, LOOKS, INCOMING):
             (folder / each).mkdir(mode=0o700)
-        state = DraftState(name=name, created_at=datetime.now(UTC))
+        state = DraftState(name=name, created_at=datetime.now(UTC), application=application)
         write_durably(folder / "draft.json", state.model_dump_json().encode())
         return draft_id
 

@@ -23,6 +23,12 @@ class DraftView:
     photos: list[SheetPhoto]
     kind: str
     budget: Budget | None
+    backend: str
+
+    @property
+    def elsewhere(self) -> str | None:
+        """What to do where it was ordered over another backend; None where it was not."""
+        return self.draft.order.elsewhere(self.backend) if self.draft.order else None
 
     @property
     def editable(self) -> bool:

@@ -6,7 +6,7 @@ folder, see the same.
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -21,6 +21,7 @@ from lora_drop.datasets.archives import is_junk
 from lora_drop.datasets.caption_text import MAX_CAPTION
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON
 from lora_drop.fal.trainers.demands import stem
+from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui import draft_files
 from lora_drop.ui.draft_checks import DraftChecks
 from lora_drop.ui.draft_orders import ORDERING, Orders, Train
@@ -47,6 +48,7 @@ MOST_FILES = 5_000
 SENT_KEPT = timedelta(days=7)
 UPLOADS_KEPT = timedelta(days=1)
 _PARAMETERS = TypeAdapter(dict[str, JsonValue])
+EDITED = "caption_edited"  # in a report
 ORDERED = "The dataset was ordered, and stays as it was sent. Drop the photos again to train them in another way."
 
 
@@ -62,14 +64,16 @@ class Drafts:
         self._workers = workers
         self._application = application
         self._orders = Orders(self._store)
-        self._checks = DraftChecks(self._store, workers, application)
+        self._checks = DraftChecks(self._store, workers)
         self._pictures = DraftPictures(self._store, workers)
 
     def create(self, name: str) -> Draft:
         """Begin a dataset; ``name`` is that of the folder or the ZIP."""
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].replace("\0", "")
         return self.get(
-            self._store.create(last.encode(errors="replace").decode()[:200] or "dataset")
+            self._store.create(
+                last.encode(errors="replace").decode()[:200] or "dataset", self._application
+            )
         )
 
     def all(self) -> list[Draft]:
@@ -81,19 +85,28 @@ class Drafts:
         return sorted(found, key=lambda draft: draft.created_at, reverse=True)
 
     def get(self, draft_id: str) -> Draft:
-        """Return a dataset as it is now, and begin its check where that was interrupted."""
-        state = self._store.read(draft_id)
+        """Return a dataset as it is now, and begin its check where that was interrupted, or was for another trainer."""
+        state = self._read(draft_id)
         self._checks.begin(draft_id, state)
         return self._seen(draft_id, state)
 
     def again(self, draft_id: str) -> Draft:
         """Return a new dataset with the same files and everything that was decided, which can be changed and sent."""
         before, folder = self._store.read(draft_id), self._store.path(draft_id)
-        new = self._store.create(before.name)
+        new = self._store.create(before.name, self._application)
         for each in (FILES, THUMBNAILS, LOOKS):
             for file in (folder / each).iterdir():
                 _share(file, self._store.path(new) / each / file.name)
-        kept = ("archive", "whole", "next_number", "files", "rejected", "captions", "parameters")
+        kept = (
+            "archive",
+            "whole",
+            "next_number",
+            "files",
+            "rejected",
+            "captions",
+            "found",
+            "parameters",
+        )
         with self._store.changed(new) as state:
             for name in kept:
                 setattr(state, name, deepcopy(getattr(before, name)))
@@ -151,6 +164,7 @@ class Drafts:
             replaced = [each for each in state.files if each.name == name]
             state.files = [*(each for each in state.files if each.name != name), file]
             state.next_number += 1
+            state.found = {}  # it may be a file of captions
             state.complete = False
             state.change()
         for each in replaced:
@@ -192,7 +206,7 @@ class Drafts:
         photo = state.file(number).name
         if photo in state.captions:
             return state.captions[photo]
-        return self._found_caption(draft_id, state, photo)
+        return self._found_caption(draft_id, state, photo) or ""
 
     def write_caption(self, draft_id: str, number: int, text: str) -> Draft:
         """Write a photo's caption; photos that share one share it still. A blank one is none."""
@@ -205,6 +219,7 @@ class Drafts:
                 for each in draft_files.selection(state).others
                 if stem(each.name) == stem(photo)
             ]
+            self._remember(draft_id, state, shared)
             written = {**state.captions, **dict.fromkeys(shared, text)}
             if text == self._found_caption(draft_id, state, photo):
                 written = {name: each for name, each in written.items() if name not in shared}
@@ -237,12 +252,12 @@ class Drafts:
         """Return a photo as a JPEG of at most 1,600 pixels a side; "No preview" for what cannot be shown."""
         return self._pictures.large(draft_id, number)
 
-    def order(self, draft_id: str, revision: int, train: Train) -> Draft:
+    def order(self, draft_id: str, revision: int, train: Train, backend: str) -> Draft:
         """Train a dataset that was accepted in this very revision, once; ``train`` is called in a thread.
 
-        A second order returns the first, also in another server. The order is on the disk before ``train`` is called.
+        ``backend`` is the name of where it is sent: another one refuses it from then on. A second order returns the first, also in another server. The order is on the disk before ``train`` is called.
         """
-        self._orders.begin(draft_id, revision, train)
+        self._orders.begin(draft_id, revision, train, backend)
         return self.get(draft_id)
 
     def close(self) -> None:
@@ -251,9 +266,23 @@ class Drafts:
 
     def _changed(self, draft_id: str) -> Draft:
         """Begin the check of what was changed, once nothing more changes."""
-        state = self._store.read(draft_id)
+        state = self._read(draft_id)
         self._checks.begin(draft_id, state, pause=True)
         return self._seen(draft_id, state)
+
+    def _read(self, draft_id: str) -> DraftState:
+        """Return what is known of a dataset, which becomes another revision where it was checked for another trainer.
+
+        The price is that trainer's, and so is what is refused. What was ordered stays as it was sent.
+        """
+        state = self._store.read(draft_id)
+        if state.application == self._application or state.order is not None:
+            return state
+        with self._store.changed(draft_id) as changed:
+            if changed.order is None:
+                changed.application = self._application
+                changed.change(content=False)
+        return self._store.read(draft_id)
 
     def _seen(self, draft_id: str, state: DraftState) -> Draft:
         known = state.problem if state.problem_revision == state.revision else None
@@ -287,13 +316,28 @@ class Drafts:
         state.next_number += len(state.files)
         state.change()
 
-    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str:
-        """Return the caption beside a photo, or else the one that the check found elsewhere, as in its metadata."""
+    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str | None:
+        """Return what counts without what is written on the page: the caption beside a photo, or one from elsewhere.
+
+        None where it is not known: no check has looked at the photo as it was dropped.
+        """
         own = draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
-        report = None if own else self._store.report(draft_id, state)
-        if report is None or photo in state.captions:
-            return own
-        return next((each.caption_text for each in report.photos if each.member == photo), "")
+        if own or photo in state.found:
+            return own or state.found[photo]
+        report = self._store.report(draft_id, state)
+        if report is None:
+            return None
+        if (EDITED, shortened(photo, MAX_NAME)) in {
+            (each.code, each.member) for each in report.changes
+        }:
+            return None
+        return next((each.caption_text for each in report.photos if each.member == photo), None)
+
+    def _remember(self, draft_id: str, state: DraftState, photos: Iterable[str]) -> None:
+        """Keep what counts for photos without what is about to be written: no later check sees it any more."""
+        for photo in photos:
+            if (text := self._found_caption(draft_id, state, photo)) is not None:
+                state.found.setdefault(photo, text)
 
     def _training_json(self, draft_id: str, state: DraftState) -> bytes | None:
         found = draft_files.selection(state).training_json

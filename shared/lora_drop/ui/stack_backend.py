@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -75,7 +76,7 @@ class StackBackend:
         """What it is, for the head of the page."""
         stack = self.client.stack
         if stack.endpoint_url:
-            return "stack on this machine"
+            return f"stack on this machine, {urlsplit(stack.endpoint_url).netloc}"
         return f"stack {stack.name}, {stack.session.region_name}"
 
     @property
