@@ -1,6 +1,7 @@
 """Nothing but the page itself, in the browser that opened it with the token, gets an answer of the page."""
 
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from http.client import HTTPConnection
 from urllib.parse import urlsplit
 
@@ -13,6 +14,7 @@ from starlette.responses import HTMLResponse, PlainTextResponse, Response
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from lora_drop.ui import server
 from lora_drop.ui.security import ALWAYS, POLICY, Access, SecurityMiddleware
 from tests.ui.conftest import Served
 
@@ -177,6 +179,7 @@ def test_the_token_counts_once(asked: Asked, page_server: Serve) -> None:
         "/drafts?kind=errors&kind=b+c",
     )
     name, _, rest = first.headers["set-cookie"].partition("=")
+    assert first.headers["clear-site-data"] == '"cache", "storage"'
     value, *attributes = rest.split("; ")
     assert name == f"lora-drop-{urlsplit(served.origin).port}"
     assert sorted(attributes) == [
@@ -309,3 +312,53 @@ def test_a_browser_opens_the_page(
     with tab.expect_navigation():
         tab.click("button")
     assert asked.paths[-1] == "/saved"
+
+
+# Between the page and its server, from a program that had the port before.
+WORKER = """self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('activate', event => event.waitUntil(clients.claim()));
+self.addEventListener('fetch', event => event.respondWith(
+    event.request.mode === 'navigate' ? fetch(event.request) : new Response('theirs')));"""
+REGISTERED = (
+    "<script>navigator.serviceWorker.register('/sw.js');"
+    "navigator.serviceWorker.oncontrollerchange = () => {document.title = 'ready'}</script>"
+)
+
+
+def preparing() -> Starlette:
+    """Another program, which leaves a script between its origin and whatever is served there later."""
+    script = {"content-type": "text/javascript", "cache-control": "max-age=3600"}
+    return Starlette(
+        routes=[
+            Route("/", lambda _: HTMLResponse(REGISTERED)),
+            Route("/sw.js", lambda _: Response(WORKER, headers=script)),
+        ]
+    )
+
+
+@contextmanager
+def on_port(port: int, app: ASGIApp) -> Iterator[int]:
+    with server.listening(port) as listener:
+        page = server.PageServer(app, listener, ended=lambda: None)
+        page.start()
+        yield listener.getsockname()[1]
+        page.stop()
+
+
+@pytest.mark.promise("nothing leaks")
+def test_what_another_program_has_left_is_cleared(asked: Asked, tab: Page) -> None:
+    """Opening the page of `lora-drop ui` clears what another program on the same port has left in the browser, and keeps the new cookie."""
+    with on_port(0, preparing()) as port:
+        tab.goto(f"http://127.0.0.1:{port}/")
+        tab.wait_for_function("document.title === 'ready'")
+        assert tab.evaluate("fetch('/drafts').then(it => it.text())") == "theirs"
+    access = Access(port)
+    with on_port(port, SecurityMiddleware(asked.app, access)):
+        tab.goto(access.address)
+        assert (tab.title(), asked.paths) == ("the page", ["/"])
+        assert (
+            tab.evaluate("navigator.serviceWorker.getRegistrations().then(all => all.length)") == 0
+        )
+        tab.reload()
+        assert "the page" in tab.evaluate("fetch('/drafts').then(it => it.text())")
+    assert asked.paths == ["/", "/", "/drafts"]

@@ -28,7 +28,10 @@ def ui(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1024, max=65535, help="Port on 127.0.0.1; else 8642 or the next that is free."
+            min=1024,
+            max=65535,
+            help="Port on 127.0.0.1; else a free one, new each time. At a known one, other programs of this machine "
+            "may have left scripts in the browser.",
         ),
     ] = None,
     no_open: Annotated[

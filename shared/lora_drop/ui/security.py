@@ -25,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 TOKEN = "token"  # noqa: S105  # its name in the address
 SAFE = ("GET", "HEAD")
 LINGER = 2.0  # seconds
+CLEARED = '"cache", "storage"'  # of this origin, at the exchange of the token; "cookies" would be the new one too
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -82,7 +83,12 @@ class Access:
         )
 
     def admit(self, answer: Response) -> Response:
-        """Give an answer the cookie: no script reads it, no other site sends it, and it ends with the browser."""
+        """Give an answer the cookie: no script reads it, no other site sends it, and it ends with the browser.
+
+        What another server on this port has left in the browser (a service worker, cached scripts) goes with it
+        (https://www.w3.org/TR/clear-site-data/).
+        """
+        answer.headers["clear-site-data"] = CLEARED
         answer.set_cookie(self.cookie, self._value, httponly=True, samesite="strict", path="/")
         return answer
 

@@ -21,8 +21,6 @@ from starlette.types import ASGIApp
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui.security import LOOPBACK, Access, SecurityMiddleware
 
-PORT = 8642  # the same each time, so that the address looks familiar; the next ones where others have it
-TRIES = 10
 GRACE = 1.0  # seconds for answers that are under way
 END = 2.0  # seconds, and then the thread is left behind
 CONNECTIONS = 256  # a browser has six
@@ -48,7 +46,7 @@ def serve(
 ) -> None:
     """Serve the page on 127.0.0.1 until a signal ends it.
 
-    ``port`` None is 8642 or the next that is free. ``say`` gets one line with the address, which works once, and
+    ``port`` None is a free one that the system chooses. ``say`` gets one line with the address, which works once, and
     ``open_browser`` the address. Raises PortOccupiedError.
     """
     with listening(port) as listener, Ending().heard() as ending, application() as page:
@@ -157,25 +155,22 @@ def _is_failure(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def listening(port: int | None) -> Iterator[socket.socket]:
-    """A socket on loopback; raises PortOccupiedError."""
-    wanted = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
-    for each in wanted:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if (
-            os.name == "posix"
-        ):  # there it means: also just after another server; on Windows: beside it
+    """A socket on loopback; raises PortOccupiedError.
+
+    None is a port that the system chooses: what another program has left in the browser at a known one (a service worker,
+    scripts in its cache) would be part of the page.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        # On POSIX it means: also just after another server. On Windows it would mean: beside it.
+        if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, each))
+            listener.bind((LOOPBACK, port or 0))
             listener.listen()
         except OSError as failed:
-            listener.close()
-            if each == wanted[-1]:
-                raise PortOccupiedError(
-                    f"The page cannot listen on {LOOPBACK} port {each}: {failed.strerror}. "
-                    "Leave --port out, which takes a free one."
-                ) from failed
-            continue
-        with listener:
-            yield listener
-        return
+            where = f"{LOOPBACK} port {port}" if port else LOOPBACK
+            more = "Leave --port out, which takes a free one." if port else "Start it again."
+            raise PortOccupiedError(
+                f"The page cannot listen on {where}: {failed.strerror}. {more}"
+            ) from failed
+        yield listener
