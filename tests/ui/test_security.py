@@ -1,8 +1,12 @@
 """Nothing but the page itself, in the browser that opened it with the token, gets an answer of the page."""
 
+import os
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from http.client import HTTPConnection
+from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import httpx
@@ -15,6 +19,7 @@ from starlette.routing import Route
 from starlette.types import ASGIApp
 
 from lora_drop.ui import server
+from lora_drop.ui.opening import Opening, OpeningError
 from lora_drop.ui.security import ALWAYS, POLICY, Access, SecurityMiddleware
 from tests.ui.conftest import Served
 
@@ -337,23 +342,24 @@ def preparing() -> Starlette:
 
 
 @contextmanager
-def on_port(port: int, app: ASGIApp) -> Iterator[int]:
+def serving(port: int, made: Callable[[int], ASGIApp]) -> Iterator[int]:
     with server.listening(port) as listener:
-        page = server.PageServer(app, listener, ended=lambda: None)
+        port = listener.getsockname()[1]
+        page = server.PageServer(made(port), listener, ended=lambda: None)
         page.start()
-        yield listener.getsockname()[1]
+        yield port
         page.stop()
 
 
 @pytest.mark.promise("nothing leaks")
 def test_what_another_program_has_left_is_cleared(asked: Asked, tab: Page) -> None:
     """Opening the page of `lora-drop ui` clears what another program on the same port has left in the browser, and keeps the new cookie."""
-    with on_port(0, preparing()) as port:
+    with serving(0, lambda _: preparing()) as port:
         tab.goto(f"http://127.0.0.1:{port}/")
         tab.wait_for_function("document.title === 'ready'")
         assert tab.evaluate("fetch('/drafts').then(it => it.text())") == "theirs"
     access = Access(port)
-    with on_port(port, SecurityMiddleware(asked.app, access)):
+    with serving(port, lambda _: SecurityMiddleware(asked.app, access)):
         tab.goto(access.address)
         assert (tab.title(), asked.paths) == ("the page", ["/"])
         assert (
@@ -362,3 +368,49 @@ def test_what_another_program_has_left_is_cleared(asked: Asked, tab: Page) -> No
         tab.reload()
         assert "the page" in tab.evaluate("fetch('/drafts').then(it => it.text())")
     assert asked.paths == ["/", "/", "/drafts"]
+
+
+@pytest.mark.promise("nothing leaks")
+def test_a_file_leads_to_the_page(asked: Asked, tab: Page, tmp_path: Path) -> None:
+    """Chromium opens the page of `lora-drop ui` from a file that its owner alone can read, and the file is gone then."""
+    folder, browser = tmp_path / "opening", Mock(return_value=True)
+    opening = Opening(folder, browser)
+    access: list[Access] = []
+
+    def guarded(port: int) -> ASGIApp:
+        access.append(Access(port, spent=opening.remove))
+        return SecurityMiddleware(asked.app, access[0])
+
+    with serving(0, guarded) as port, opening.to(access[0].address):
+        [file] = folder.iterdir()
+        assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+        tab.goto(file.as_uri())
+        tab.wait_for_url(f"http://127.0.0.1:{port}/")
+        assert (tab.title(), asked.paths) == ("the page", ["/"])
+        assert [*folder.iterdir()] == []
+    browser.assert_called_once_with(file.as_uri())
+
+
+@pytest.mark.parametrize("there_is_a_browser", [True, False])
+def test_the_file_goes_with_the_page(tmp_path: Path, there_is_a_browser: bool) -> None:  # noqa: FBT001
+    old, other = tmp_path / "old.html", tmp_path / "other.html"
+    old.touch()
+    other.touch()  # of another page, which runs
+    os.utime(old, (0, 0))
+    asked_for = threading.Event()
+
+    def browser(_: str) -> bool:
+        asked_for.set()
+        return there_is_a_browser
+
+    with Opening(tmp_path, browser).to("http://127.0.0.1:1/?token=a&b"):
+        assert asked_for.wait(10)
+        assert len([*tmp_path.iterdir()]) in ((2,) if there_is_a_browser else (1, 2))
+    assert [*tmp_path.iterdir()] == [other]
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    opening = Opening(tmp_path / "file" / "opening", pytest.fail)
+    with pytest.raises(OpeningError, match="--no-open"), opening.to("http://127.0.0.1:1/"):
+        pass

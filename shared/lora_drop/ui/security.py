@@ -12,7 +12,7 @@ A server on loopback is reached by every page of the web that the person has ope
 
 import secrets
 from asyncio import timeout
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode
@@ -52,7 +52,8 @@ FOREIGN = "Another page has asked for this. Open it by the address that lora-dro
 class Access:
     """The token of the address that is printed, and the cookie that it is exchanged for; both are of one run."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, spent: Callable[[], object] | None = None) -> None:
+        self._spent = spent  # called once the token was used
         self.hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
         self.cookie = f"lora-drop-{port}"
         self._token: str | None = secrets.token_urlsafe(32)
@@ -70,6 +71,8 @@ class Access:
         fits = self._token is not None and _same(token, self._token)
         if fits:
             self._token = None
+            if self._spent is not None:
+                self._spent()
         return fits
 
     def admits(self, headers: Headers) -> bool:

@@ -11,7 +11,7 @@ import socket
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from types import FrameType
 from typing import Self
 
@@ -19,6 +19,7 @@ import uvicorn
 from starlette.types import ASGIApp
 
 from lora_drop.jobs.errors import LoraDropError
+from lora_drop.ui.opening import Opening
 from lora_drop.ui.security import LOOPBACK, Access, SecurityMiddleware
 
 GRACE = 1.0  # seconds for answers that are under way
@@ -41,23 +42,22 @@ def serve(
     application: Application,
     *,
     port: int | None = None,
-    open_browser: Callable[[str], object] | None = None,
+    opening: Opening | None = None,
     say: Callable[[str], object],
 ) -> None:
     """Serve the page on 127.0.0.1 until a signal ends it.
 
     ``port`` None is a free one that the system chooses. ``say`` gets one line with the address, which works once, and
-    ``open_browser`` the address. Raises PortOccupiedError.
+    ``opening`` leads a browser there. Raises PortOccupiedError and OpeningError.
     """
     with listening(port) as listener, Ending().heard() as ending, application() as page:
-        access = Access(listener.getsockname()[1])
+        access = Access(listener.getsockname()[1], spent=opening.remove if opening else None)
         server = PageServer(SecurityMiddleware(page, access), listener, ended=ending.begin)
         server.start()
         address = access.address
         say(f"Open {address}  (it works once; Ctrl-C ends the page, and no job)")
-        if open_browser is not None:  # which may wait for the browser
-            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
-        ending.wait()
+        with opening.to(address) if opening else nullcontext():
+            ending.wait()
         server.stop()
 
 
