@@ -1,9 +1,12 @@
 """Nothing but the page itself, in the browser that opened it with the token, gets an answer of the page."""
 
+import asyncio
 import os
+import socket
 import threading
-from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,7 +17,7 @@ import pytest
 from playwright.sync_api import Browser, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
@@ -414,3 +417,67 @@ def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
     opening = Opening(tmp_path / "file" / "opening", pytest.fail)
     with pytest.raises(OpeningError, match="--no-open"), opening.to("http://127.0.0.1:1/"):
         pass
+
+
+def said(made: httpx.Client, *lines: str) -> socket.socket:
+    """A connection on which some lines were sent."""
+    connection = socket.create_connection((made.base_url.host, made.base_url.port or 80), 10)
+    connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+    return connection
+
+
+def closed_after(connection: socket.socket) -> float:
+    """How many seconds the server leaves a connection open."""
+    began = time.monotonic()
+    with connection, suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return time.monotonic() - began
+
+
+def test_idle_connections_keep_nobody_out(client: Open, asked: Asked) -> None:
+    made = client(asked.app)
+    with ExitStack() as ends:
+        for _ in range(2 * server.CONNECTIONS):
+            ends.enter_context(said(made))
+        assert made.get("/").status_code == 200
+        made.close()
+    assert asked.paths == ["/"]
+
+
+@pytest.mark.parametrize("lines", [(), ("GET / HTTP/1.1",), ("GET / HTTP/1.1", "Host: a", "X: b")])
+def test_headers_that_do_not_come_are_not_waited_for(
+    client: Open, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(server, "HEARD", 0.3)
+    made = client(Asked().app)
+    assert 0.1 < closed_after(said(made, *lines)) < 5
+    second = said(
+        made, "GET /drafts HTTP/1.1", f"Host: {made.base_url.netloc.decode()}", "", *lines
+    )
+    assert closed_after(second) < 5
+
+
+def test_an_answer_may_take_longer_than_headers(
+    client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEARD", 0.2)
+
+    async def pieces() -> AsyncIterator[str]:
+        for _ in range(10):
+            yield "x"
+            await asyncio.sleep(0.1)
+
+    made = client(Starlette(routes=[Route("/", lambda _: StreamingResponse(pieces()))]))
+    assert made.get("/").text == "x" * 10
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("Host: evil.example",), ("Host: {host}", "Origin: https://evil.example"), ("Host: {host}",)],
+)
+def test_who_is_refused_keeps_no_connection(client: Open, lines: tuple[str, ...]) -> None:
+    made = client(Asked().app)
+    filled = [line.format(host=made.base_url.netloc.decode()) for line in lines]
+    for head in (("GET / HTTP/1.1",), ("POST / HTTP/1.1", "Content-Length: 30000000")):
+        assert closed_after(said(made, *head, *filled, "")) < 1

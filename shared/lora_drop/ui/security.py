@@ -109,8 +109,9 @@ class SecurityMiddleware:
         elif scope["type"] != "http":
             raise NotImplementedError(f"The page takes no {scope['type']}.")
         else:
-            guarded = _Messages(scope, receive, send)
-            answer = self._answer(scope) or self.app
+            refusal = self._answer(scope)
+            guarded = _Messages(scope, receive, send, admitted=refusal is None)
+            answer = refusal or self.app
             await answer(scope, guarded.receive, guarded.send)
 
     def _answer(self, scope: Scope) -> Response | None:
@@ -140,8 +141,8 @@ class SecurityMiddleware:
 class _Messages:
     """What a request and its answer are made of."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, admitted: bool) -> None:
+        self._receive, self._send, self._admitted = receive, send, admitted
         self._early = False  # an answer before the end of the request, which it refuses
         headers = Headers(scope=scope)
         self._read = (  # the whole body
@@ -162,9 +163,10 @@ class _Messages:
             if "sandbox" not in headers.get("content-security-policy", ""):
                 headers["content-security-policy"] = POLICY
             self._early = message["status"] >= 400 and not self._read  # noqa: PLR2004
-            if self._early:  # else all that still comes would be read
+            # else all that still comes would be read, and who is refused would keep a connection
+            if self._early or (message["status"] >= 400 and not self._admitted):  # noqa: PLR2004
                 headers["connection"] = "close"
-        elif self._early and not message.get("more_body", False):
+        elif self._early and self._admitted and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b""}

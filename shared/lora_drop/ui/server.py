@@ -4,6 +4,7 @@ uvicorn runs in a thread, so that this one hears the signals: the first ends it 
 connections open, and the second at once. Threads that wait for AWS or fal are daemons as uvicorn's is, and keep nothing.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -12,11 +13,13 @@ import threading
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from operator import attrgetter
 from types import FrameType
 from typing import Self
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.ui.opening import Opening
@@ -24,7 +27,10 @@ from lora_drop.ui.security import LOOPBACK, Access, SecurityMiddleware
 
 GRACE = 1.0  # seconds for answers that are under way
 END = 2.0  # seconds, and then the thread is left behind
-CONNECTIONS = 256  # a browser has six
+CONNECTIONS = 256  # a browser has six for a host
+SILENT = 128  # connections of these that have sent no request yet
+BACKLOG = 32  # connections that are taken at once, so that many come in before one of them counts as the oldest
+HEARD = 15.0  # seconds for the headers of a request
 HEADERS = 64 * 1024  # bytes of a request; cookies of all servers on 127.0.0.1 are among them
 ENDS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -99,6 +105,38 @@ class Ending:
                 signal.signal(each, handler)
 
 
+class PageConnection(H11Protocol):
+    """A connection that is closed where a request's headers do not come, for which uvicorn has no setting.
+
+    Of those that have said nothing yet, the oldest gives way to a new one: another program keeps nobody out by them.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to listen."""
+        super().connection_made(transport)
+        self._expect()
+        silent = [
+            each
+            for each in self.connections
+            if getattr(each, "cycle", None) is None and not each.transport.is_closing()
+        ]
+        if len(silent) > SILENT:
+            min(silent, key=attrgetter("expected")).transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Listen for the next request."""
+        self._expect()
+        super().on_response_complete()
+
+    def _expect(self) -> None:
+        self.expected = self.loop.time() + HEARD
+        self.loop.call_at(self.expected, self._close_silent, self.cycle)
+
+    def _close_silent(self, before: object) -> None:
+        if self.cycle is before and not self.transport.is_closing():
+            self.transport.abort()
+
+
 class PageServer:
     """One run of uvicorn, in a thread of its own."""
 
@@ -107,7 +145,7 @@ class PageServer:
     ) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PageConnection,
             loop="asyncio",
             ws="none",
             lifespan="on",
@@ -118,6 +156,7 @@ class PageServer:
             server_header=False,
             date_header=False,
             limit_concurrency=CONNECTIONS,
+            backlog=BACKLOG,
             h11_max_incomplete_event_size=HEADERS,
             timeout_graceful_shutdown=int(GRACE),
         )
