@@ -9,7 +9,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 from unittest.mock import Mock
@@ -44,15 +44,19 @@ class Running(NamedTuple):
         return {int(each) for file in children for each in file.read_text().split()}
 
 
-@pytest.fixture
-def page(tmp_path: Path) -> Iterator[Running]:
+@contextmanager
+def started(
+    tmp_path: Path, *words: str, **more: str
+) -> Iterator[tuple[subprocess.Popen[str], str, str]]:
+    """The command, the origin of its page, and the token."""
     own = {
         "FAL_KEY": "key:secret",
         "XDG_DATA_HOME": str(tmp_path / "data"),
         tools.HOME: str(tmp_path),
+        **more,
     }
-    process = subprocess.Popen(
-        [sys.executable, "-m", "lora_drop", "ui", "--direct", "--no-open"],
+    process = subprocess.Popen(  # noqa: S603  # our own words
+        [sys.executable, "-m", "lora_drop", "ui", "--direct", *words],
         env={**os.environ, **own},
         cwd=tmp_path,
         stdout=subprocess.PIPE,
@@ -66,12 +70,22 @@ def page(tmp_path: Path) -> Iterator[Running]:
         found = LINE.fullmatch(line)
         assert found, (line, process.stderr and process.stderr.read())
         origin, _, token = found.groups()
-        with httpx.Client(
+        try:
+            yield process, origin, token
+        finally:
+            process.kill()
+
+
+@pytest.fixture
+def page(tmp_path: Path) -> Iterator[Running]:
+    with (
+        started(tmp_path, "--no-open") as (process, origin, token),
+        httpx.Client(
             base_url=origin, headers={"origin": origin}, trust_env=False, timeout=30
-        ) as client:
-            assert client.get(f"/?token={token}").status_code == 303
-            yield Running(process, client, token)
-        process.kill()
+        ) as client,
+    ):
+        assert client.get(f"/?token={token}").status_code == 303
+        yield Running(process, client, token)
 
 
 def in_background(call: Callable[[], object]) -> None:
@@ -220,7 +234,41 @@ def test_options_reach_the_server(
     assert invoke("ui", *words).exit_code == 0
     [call] = served.call_args_list
     assert call.kwargs["port"] == port
-    assert call.kwargs["open_browser"] == (usage.in_browser if opens else None)
+    assert (call.kwargs["opening"] is not None) is opens
+
+
+OPENS = """#!/bin/sh
+echo "$1" > started
+sed -n 's/.*url=\\([^"]*\\)".*/\\1/p' "$(echo "$1" | sed 's,^file://,,')" > address
+sleep 3
+:
+"""
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="it looks into /proc")
+@pytest.mark.promise("nothing leaks")
+def test_no_command_line_has_the_token(tmp_path: Path) -> None:
+    """`lora-drop ui` starts the browser with a file that leads to the page: no process's command line has the token, and the file goes with its use."""
+    browser, folder = tmp_path / "browser", tmp_path / "data" / "lora-drop" / "opening"
+    browser.write_text(OPENS)
+    browser.chmod(0o755)
+    more = {"BROWSER": f"{browser} %s", "DISPLAY": ":9"}
+    with started(tmp_path, **more) as (process, origin, token):
+        until((tmp_path / "address").is_file)
+        until((tmp_path / "address").read_text)
+        lines = b""
+        for each in Path("/proc").glob("[0-9]*/cmdline"):
+            with suppress(OSError):  # it has ended
+                lines += each.read_bytes()
+        assert (str(browser).encode() in lines, token.encode() in lines) == (True, False)
+        [file] = folder.iterdir()
+        assert (tmp_path / "started").read_text().strip() == file.as_uri()
+        address = (tmp_path / "address").read_text().strip()
+        assert address == f"{origin}/?token={token}"
+        assert httpx.get(address, trust_env=False).status_code == 303
+        assert [*folder.iterdir()] == []
+        process.send_signal(signal.SIGINT)
+        assert process.wait(10) == 0
 
 
 def without_a_stack(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, *words: str) -> Result:
@@ -246,10 +294,15 @@ def test_a_port_that_is_taken_is_a_sentence(
     assert "Leave --port out" in result.stderr
 
 
-def test_the_next_port_is_taken_by_itself() -> None:
-    with server.listening(None) as first, server.listening(None) as second:
-        assert first.getsockname()[0] == second.getsockname()[0] == "127.0.0.1"
-        assert first.getsockname()[1] != second.getsockname()[1]
+def test_the_port_is_new_each_time() -> None:
+    """No program knows it before, and none waits at the one of yesterday."""
+    ports = set()
+    for _ in range(8):
+        with server.listening(None) as listener:
+            host, port = listener.getsockname()
+        assert host == "127.0.0.1"
+        ports.add(port)
+    assert len(ports) > 4  # the system may give one twice
 
 
 @pytest.mark.parametrize("screen", [None, *usage.SCREENS])

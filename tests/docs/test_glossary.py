@@ -11,7 +11,7 @@ STANDARD = frozenset(
     2 3 access account action active adapter address advice allow answer api app as async auth backend
     background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus button
     byte card cdn certificate change check choice chunk clean cli client code colour command common config
-    conflict content control convert copy count cursor damage data dead deadline deploy describe dev die
+    conflict connection content control convert copy count cursor damage data dead deadline deploy describe dev die
     difference directory display doc doctor download draft drift drop dynamo dynamodb early edit embedded
     emulator end entry error evaluate event eventbridge exist explain explanation extra fail fal field file
     filter finding finish fix flag flat folder follow foreign forget format forward found fresh gateway go

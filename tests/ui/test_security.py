@@ -1,7 +1,15 @@
 """Nothing but the page itself, in the browser that opened it with the token, gets an answer of the page."""
 
-from collections.abc import Callable, Iterator, Mapping
+import asyncio
+import os
+import socket
+import threading
+import time
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager, suppress
 from http.client import HTTPConnection
+from pathlib import Path
+from unittest.mock import Mock
 from urllib.parse import urlsplit
 
 import httpx
@@ -9,10 +17,12 @@ import pytest
 from playwright.sync_api import Browser, Page
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import HTMLResponse, PlainTextResponse, Response
+from starlette.responses import HTMLResponse, PlainTextResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import ASGIApp
 
+from lora_drop.ui import server
+from lora_drop.ui.opening import Opening, OpeningError
 from lora_drop.ui.security import ALWAYS, POLICY, Access, SecurityMiddleware
 from tests.ui.conftest import Served
 
@@ -177,6 +187,7 @@ def test_the_token_counts_once(asked: Asked, page_server: Serve) -> None:
         "/drafts?kind=errors&kind=b+c",
     )
     name, _, rest = first.headers["set-cookie"].partition("=")
+    assert first.headers["clear-site-data"] == '"cache", "storage"'
     value, *attributes = rest.split("; ")
     assert name == f"lora-drop-{urlsplit(served.origin).port}"
     assert sorted(attributes) == [
@@ -309,3 +320,164 @@ def test_a_browser_opens_the_page(
     with tab.expect_navigation():
         tab.click("button")
     assert asked.paths[-1] == "/saved"
+
+
+# Between the page and its server, from a program that had the port before.
+WORKER = """self.addEventListener('install', () => self.skipWaiting());
+self.addEventListener('activate', event => event.waitUntil(clients.claim()));
+self.addEventListener('fetch', event => event.respondWith(
+    event.request.mode === 'navigate' ? fetch(event.request) : new Response('theirs')));"""
+REGISTERED = (
+    "<script>navigator.serviceWorker.register('/sw.js');"
+    "navigator.serviceWorker.oncontrollerchange = () => {document.title = 'ready'}</script>"
+)
+
+
+def preparing() -> Starlette:
+    """Another program, which leaves a script between its origin and whatever is served there later."""
+    script = {"content-type": "text/javascript", "cache-control": "max-age=3600"}
+    return Starlette(
+        routes=[
+            Route("/", lambda _: HTMLResponse(REGISTERED)),
+            Route("/sw.js", lambda _: Response(WORKER, headers=script)),
+        ]
+    )
+
+
+@contextmanager
+def serving(port: int, made: Callable[[int], ASGIApp]) -> Iterator[int]:
+    with server.listening(port) as listener:
+        port = listener.getsockname()[1]
+        page = server.PageServer(made(port), listener, ended=lambda: None)
+        page.start()
+        yield port
+        page.stop()
+
+
+@pytest.mark.promise("nothing leaks")
+def test_what_another_program_has_left_is_cleared(asked: Asked, tab: Page) -> None:
+    """Opening the page of `lora-drop ui` clears what another program on the same port has left in the browser, and keeps the new cookie."""
+    with serving(0, lambda _: preparing()) as port:
+        tab.goto(f"http://127.0.0.1:{port}/")
+        tab.wait_for_function("document.title === 'ready'")
+        assert tab.evaluate("fetch('/drafts').then(it => it.text())") == "theirs"
+    access = Access(port)
+    with serving(port, lambda _: SecurityMiddleware(asked.app, access)):
+        tab.goto(access.address)
+        assert (tab.title(), asked.paths) == ("the page", ["/"])
+        assert (
+            tab.evaluate("navigator.serviceWorker.getRegistrations().then(all => all.length)") == 0
+        )
+        tab.reload()
+        assert "the page" in tab.evaluate("fetch('/drafts').then(it => it.text())")
+    assert asked.paths == ["/", "/", "/drafts"]
+
+
+@pytest.mark.promise("nothing leaks")
+def test_a_file_leads_to_the_page(asked: Asked, tab: Page, tmp_path: Path) -> None:
+    """Chromium opens the page of `lora-drop ui` from a file that its owner alone can read, and the file is gone then."""
+    folder, browser = tmp_path / "opening", Mock(return_value=True)
+    opening = Opening(folder, browser)
+    access: list[Access] = []
+
+    def guarded(port: int) -> ASGIApp:
+        access.append(Access(port, spent=opening.remove))
+        return SecurityMiddleware(asked.app, access[0])
+
+    with serving(0, guarded) as port, opening.to(access[0].address):
+        [file] = folder.iterdir()
+        assert (folder.stat().st_mode & 0o777, file.stat().st_mode & 0o777) == (0o700, 0o600)
+        tab.goto(file.as_uri())
+        tab.wait_for_url(f"http://127.0.0.1:{port}/")
+        assert (tab.title(), asked.paths) == ("the page", ["/"])
+        assert [*folder.iterdir()] == []
+    browser.assert_called_once_with(file.as_uri())
+
+
+@pytest.mark.parametrize("there_is_a_browser", [True, False])
+def test_the_file_goes_with_the_page(tmp_path: Path, there_is_a_browser: bool) -> None:  # noqa: FBT001
+    old, other = tmp_path / "old.html", tmp_path / "other.html"
+    old.touch()
+    other.touch()  # of another page, which runs
+    os.utime(old, (0, 0))
+    asked_for = threading.Event()
+
+    def browser(_: str) -> bool:
+        asked_for.set()
+        return there_is_a_browser
+
+    with Opening(tmp_path, browser).to("http://127.0.0.1:1/?token=a&b"):
+        assert asked_for.wait(10)
+        assert len([*tmp_path.iterdir()]) in ((2,) if there_is_a_browser else (1, 2))
+    assert [*tmp_path.iterdir()] == [other]
+
+
+def test_a_folder_that_cannot_be_written_is_a_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    opening = Opening(tmp_path / "file" / "opening", pytest.fail)
+    with pytest.raises(OpeningError, match="--no-open"), opening.to("http://127.0.0.1:1/"):
+        pass
+
+
+def said(made: httpx.Client, *lines: str) -> socket.socket:
+    """A connection on which some lines were sent."""
+    connection = socket.create_connection((made.base_url.host, made.base_url.port or 80), 10)
+    connection.sendall("".join(f"{line}\r\n" for line in lines).encode())
+    return connection
+
+
+def closed_after(connection: socket.socket) -> float:
+    """How many seconds the server leaves a connection open."""
+    began = time.monotonic()
+    with connection, suppress(ConnectionResetError):
+        while connection.recv(65536):
+            pass
+    return time.monotonic() - began
+
+
+def test_idle_connections_keep_nobody_out(client: Open, asked: Asked) -> None:
+    made = client(asked.app)
+    with ExitStack() as ends:
+        for _ in range(2 * server.CONNECTIONS):
+            ends.enter_context(said(made))
+        assert made.get("/").status_code == 200
+        made.close()
+    assert asked.paths == ["/"]
+
+
+@pytest.mark.parametrize("lines", [(), ("GET / HTTP/1.1",), ("GET / HTTP/1.1", "Host: a", "X: b")])
+def test_headers_that_do_not_come_are_not_waited_for(
+    client: Open, monkeypatch: pytest.MonkeyPatch, lines: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(server, "HEARD", 0.3)
+    made = client(Asked().app)
+    assert 0.1 < closed_after(said(made, *lines)) < 5
+    second = said(
+        made, "GET /drafts HTTP/1.1", f"Host: {made.base_url.netloc.decode()}", "", *lines
+    )
+    assert closed_after(second) < 5
+
+
+def test_an_answer_may_take_longer_than_headers(
+    client: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "HEARD", 0.2)
+
+    async def pieces() -> AsyncIterator[str]:
+        for _ in range(10):
+            yield "x"
+            await asyncio.sleep(0.1)
+
+    made = client(Starlette(routes=[Route("/", lambda _: StreamingResponse(pieces()))]))
+    assert made.get("/").text == "x" * 10
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [("Host: evil.example",), ("Host: {host}", "Origin: https://evil.example"), ("Host: {host}",)],
+)
+def test_who_is_refused_keeps_no_connection(client: Open, lines: tuple[str, ...]) -> None:
+    made = client(Asked().app)
+    filled = [line.format(host=made.base_url.netloc.decode()) for line in lines]
+    for head in (("GET / HTTP/1.1",), ("POST / HTTP/1.1", "Content-Length: 30000000")):
+        assert closed_after(said(made, *head, *filled, "")) < 1

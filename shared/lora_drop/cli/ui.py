@@ -15,7 +15,7 @@ from lora_drop.client.errors import CommandError
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
 
-DRAFTS = "drafts"  # in the user's data folder
+DRAFTS, OPENING = "drafts", "opening"  # in the user's data folder
 
 
 def ui(
@@ -28,7 +28,10 @@ def ui(
     port: Annotated[
         int | None,
         typer.Option(
-            min=1024, max=65535, help="Port on 127.0.0.1; else 8642 or the next that is free."
+            min=1024,
+            max=65535,
+            help="Port on 127.0.0.1; else a free one, new each time. At a known one, other programs of this machine "
+            "may have left scripts in the browser.",
         ),
     ] = None,
     no_open: Annotated[
@@ -42,6 +45,8 @@ def ui(
     """
     from lora_drop.cli.usage import in_browser
     from lora_drop.jobs.errors import LoraDropError
+    from lora_drop.local.tools import data_folder
+    from lora_drop.ui.opening import Opening
     from lora_drop.ui.server import serve
 
     with reporting():
@@ -49,7 +54,7 @@ def ui(
             serve(
                 lambda: _application(stack, direct=direct),
                 port=port,
-                open_browser=None if no_open else in_browser,
+                opening=None if no_open else Opening(data_folder() / OPENING, in_browser),
                 say=write_line,
             )
         except CommandError:

@@ -3,6 +3,7 @@
 ::
 
     server      starts it: loopback, one token, the browser
+    opening     leads the browser to it, without the token on a command line
     app         routes, each state of the page under its own address
     security    who may ask: Host, Origin, the token and its cookie, what a browser may load
     uploads     files from the browser, streamed to the disk

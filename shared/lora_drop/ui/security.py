@@ -12,7 +12,7 @@ A server on loopback is reached by every page of the web that the person has ope
 
 import secrets
 from asyncio import timeout
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from html import escape
 from urllib.parse import parse_qsl, quote, urlencode
@@ -25,6 +25,7 @@ LOOPBACK = "127.0.0.1"
 TOKEN = "token"  # noqa: S105  # its name in the address
 SAFE = ("GET", "HEAD")
 LINGER = 2.0  # seconds
+CLEARED = '"cache", "storage"'  # of this origin, at the exchange of the token; "cookies" would be the new one too
 POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; connect-src 'self'; "
     "form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
@@ -51,7 +52,8 @@ FOREIGN = "Another page has asked for this. Open it by the address that lora-dro
 class Access:
     """The token of the address that is printed, and the cookie that it is exchanged for; both are of one run."""
 
-    def __init__(self, port: int) -> None:
+    def __init__(self, port: int, *, spent: Callable[[], object] | None = None) -> None:
+        self._spent = spent  # called once the token was used
         self.hosts = (f"{LOOPBACK}:{port}", f"localhost:{port}")
         self.cookie = f"lora-drop-{port}"
         self._token: str | None = secrets.token_urlsafe(32)
@@ -69,6 +71,8 @@ class Access:
         fits = self._token is not None and _same(token, self._token)
         if fits:
             self._token = None
+            if self._spent is not None:
+                self._spent()
         return fits
 
     def admits(self, headers: Headers) -> bool:
@@ -82,7 +86,12 @@ class Access:
         )
 
     def admit(self, answer: Response) -> Response:
-        """Give an answer the cookie: no script reads it, no other site sends it, and it ends with the browser."""
+        """Give an answer the cookie: no script reads it, no other site sends it, and it ends with the browser.
+
+        What another server on this port has left in the browser (a service worker, cached scripts) goes with it
+        (https://www.w3.org/TR/clear-site-data/).
+        """
+        answer.headers["clear-site-data"] = CLEARED
         answer.set_cookie(self.cookie, self._value, httponly=True, samesite="strict", path="/")
         return answer
 
@@ -100,8 +109,9 @@ class SecurityMiddleware:
         elif scope["type"] != "http":
             raise NotImplementedError(f"The page takes no {scope['type']}.")
         else:
-            guarded = _Messages(scope, receive, send)
-            answer = self._answer(scope) or self.app
+            refusal = self._answer(scope)
+            guarded = _Messages(scope, receive, send, admitted=refusal is None)
+            answer = refusal or self.app
             await answer(scope, guarded.receive, guarded.send)
 
     def _answer(self, scope: Scope) -> Response | None:
@@ -131,8 +141,8 @@ class SecurityMiddleware:
 class _Messages:
     """What a request and its answer are made of."""
 
-    def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        self._receive, self._send = receive, send
+    def __init__(self, scope: Scope, receive: Receive, send: Send, *, admitted: bool) -> None:
+        self._receive, self._send, self._admitted = receive, send, admitted
         self._early = False  # an answer before the end of the request, which it refuses
         headers = Headers(scope=scope)
         self._read = (  # the whole body
@@ -153,9 +163,10 @@ class _Messages:
             if "sandbox" not in headers.get("content-security-policy", ""):
                 headers["content-security-policy"] = POLICY
             self._early = message["status"] >= 400 and not self._read  # noqa: PLR2004
-            if self._early:  # else all that still comes would be read
+            # else all that still comes would be read, and who is refused would keep a connection
+            if self._early or (message["status"] >= 400 and not self._admitted):  # noqa: PLR2004
                 headers["connection"] = "close"
-        elif self._early and not message.get("more_body", False):
+        elif self._early and self._admitted and not message.get("more_body", False):
             await self._send({**message, "more_body": True})
             await self._linger()
             message = {"type": "http.response.body", "body": b""}

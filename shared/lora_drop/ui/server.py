@@ -4,6 +4,7 @@ uvicorn runs in a thread, so that this one hears the signals: the first ends it 
 connections open, and the second at once. Threads that wait for AWS or fal are daemons as uvicorn's is, and keep nothing.
 """
 
+import asyncio
 import logging
 import os
 import signal
@@ -11,21 +12,25 @@ import socket
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from operator import attrgetter
 from types import FrameType
 from typing import Self
 
 import uvicorn
 from starlette.types import ASGIApp
+from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from lora_drop.jobs.errors import LoraDropError
+from lora_drop.ui.opening import Opening
 from lora_drop.ui.security import LOOPBACK, Access, SecurityMiddleware
 
-PORT = 8642  # the same each time, so that the address looks familiar; the next ones where others have it
-TRIES = 10
 GRACE = 1.0  # seconds for answers that are under way
 END = 2.0  # seconds, and then the thread is left behind
-CONNECTIONS = 256  # a browser has six
+CONNECTIONS = 256  # a browser has six for a host
+SILENT = 128  # connections of these that have sent no request yet
+BACKLOG = 32  # connections that are taken at once, so that many come in before one of them counts as the oldest
+HEARD = 15.0  # seconds for the headers of a request
 HEADERS = 64 * 1024  # bytes of a request; cookies of all servers on 127.0.0.1 are among them
 ENDS = tuple(
     getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
@@ -43,23 +48,22 @@ def serve(
     application: Application,
     *,
     port: int | None = None,
-    open_browser: Callable[[str], object] | None = None,
+    opening: Opening | None = None,
     say: Callable[[str], object],
 ) -> None:
     """Serve the page on 127.0.0.1 until a signal ends it.
 
-    ``port`` None is 8642 or the next that is free. ``say`` gets one line with the address, which works once, and
-    ``open_browser`` the address. Raises PortOccupiedError.
+    ``port`` None is a free one that the system chooses. ``say`` gets one line with the address, which works once, and
+    ``opening`` leads a browser there. Raises PortOccupiedError and OpeningError.
     """
     with listening(port) as listener, Ending().heard() as ending, application() as page:
-        access = Access(listener.getsockname()[1])
+        access = Access(listener.getsockname()[1], spent=opening.remove if opening else None)
         server = PageServer(SecurityMiddleware(page, access), listener, ended=ending.begin)
         server.start()
         address = access.address
         say(f"Open {address}  (it works once; Ctrl-C ends the page, and no job)")
-        if open_browser is not None:  # which may wait for the browser
-            threading.Thread(target=open_browser, args=(address,), daemon=True).start()
-        ending.wait()
+        with opening.to(address) if opening else nullcontext():
+            ending.wait()
         server.stop()
 
 
@@ -101,6 +105,38 @@ class Ending:
                 signal.signal(each, handler)
 
 
+class PageConnection(H11Protocol):
+    """A connection that is closed where a request's headers do not come, for which uvicorn has no setting.
+
+    Of those that have said nothing yet, the oldest gives way to a new one: another program keeps nobody out by them.
+    """
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Begin to listen."""
+        super().connection_made(transport)
+        self._expect()
+        silent = [
+            each
+            for each in self.connections
+            if getattr(each, "cycle", None) is None and not each.transport.is_closing()
+        ]
+        if len(silent) > SILENT:
+            min(silent, key=attrgetter("expected")).transport.abort()
+
+    def on_response_complete(self) -> None:
+        """Listen for the next request."""
+        self._expect()
+        super().on_response_complete()
+
+    def _expect(self) -> None:
+        self.expected = self.loop.time() + HEARD
+        self.loop.call_at(self.expected, self._close_silent, self.cycle)
+
+    def _close_silent(self, before: object) -> None:
+        if self.cycle is before and not self.transport.is_closing():
+            self.transport.abort()
+
+
 class PageServer:
     """One run of uvicorn, in a thread of its own."""
 
@@ -109,7 +145,7 @@ class PageServer:
     ) -> None:
         config = uvicorn.Config(
             app,
-            http="h11",
+            http=PageConnection,
             loop="asyncio",
             ws="none",
             lifespan="on",
@@ -120,6 +156,7 @@ class PageServer:
             server_header=False,
             date_header=False,
             limit_concurrency=CONNECTIONS,
+            backlog=BACKLOG,
             h11_max_incomplete_event_size=HEADERS,
             timeout_graceful_shutdown=int(GRACE),
         )
@@ -157,25 +194,22 @@ def _is_failure(record: logging.LogRecord) -> bool:
 
 @contextmanager
 def listening(port: int | None) -> Iterator[socket.socket]:
-    """A socket on loopback; raises PortOccupiedError."""
-    wanted = [port] if port is not None else [*range(PORT, PORT + TRIES), 0]
-    for each in wanted:
-        listener = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
-        if (
-            os.name == "posix"
-        ):  # there it means: also just after another server; on Windows: beside it
+    """A socket on loopback; raises PortOccupiedError.
+
+    None is a port that the system chooses: what another program has left in the browser at a known one (a service worker,
+    scripts in its cache) would be part of the page.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:
+        # On POSIX it means: also just after another server. On Windows it would mean: beside it.
+        if os.name == "posix":
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            listener.bind((LOOPBACK, each))
+            listener.bind((LOOPBACK, port or 0))
             listener.listen()
         except OSError as failed:
-            listener.close()
-            if each == wanted[-1]:
-                raise PortOccupiedError(
-                    f"The page cannot listen on {LOOPBACK} port {each}: {failed.strerror}. "
-                    "Leave --port out, which takes a free one."
-                ) from failed
-            continue
-        with listener:
-            yield listener
-        return
+            where = f"{LOOPBACK} port {port}" if port else LOOPBACK
+            more = "Leave --port out, which takes a free one." if port else "Start it again."
+            raise PortOccupiedError(
+                f"The page cannot listen on {where}: {failed.strerror}. {more}"
+            ) from failed
+        yield listener
