@@ -9,6 +9,7 @@ import time
 import tracemalloc
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from pathlib import Path
 from typing import IO, Any, NamedTuple, Self
 from urllib.parse import urlencode
@@ -74,11 +75,11 @@ def repeated(piece: bytes, times: int | None = None) -> Iterator[bytes]:
         times = None if times is None else times - 1
 
 
-def connected(page: Open, *lines: str) -> socket.socket:
+def connected(page: Open, *lines: str, target: str = "/") -> socket.socket:
     """A connection on which the head of an upload was sent."""
     url = page.client.base_url
     cookie = "; ".join(f"{name}={value}" for name, value in page.client.cookies.items())
-    head = ("PUT / HTTP/1.1", f"Host: {url.host}:{url.port}", f"Cookie: {cookie}",
+    head = (f"PUT {target} HTTP/1.1", f"Host: {url.host}:{url.port}", f"Cookie: {cookie}",
             f"Origin: {page.client.headers['origin']}", *lines)  # fmt: skip
     made = socket.create_connection((url.host, url.port or 80), timeout=10)
     made.sendall(("\r\n".join(head) + "\r\n\r\n").encode())
@@ -195,6 +196,41 @@ def test_too_little_room_is_said_before(page: Open, monkeypatch: pytest.MonkeyPa
     answer = page.client.put("/", content=b"x" * 40 * MIB)
     assert "The disk has 300.0 MB left" in answer.text
     assert list(page.folder.iterdir()) == []
+
+
+def test_uploads_at_once_share_the_room(
+    client: Callable[[ASGIApp], httpx.Client], tmp_path: Path
+) -> None:
+    room, numbers = uploads.Room(10 * MIB), count()
+
+    async def put(request: Request) -> Response:
+        folder = tmp_path / request.path_params["dataset"]
+        folder.mkdir(exist_ok=True)
+        target = folder / str(next(numbers))
+
+        def there() -> int:
+            return sum(file.stat().st_size for file in folder.glob("*.kept"))
+
+        try:
+            async with room.left(request, folder.name, there) as left:
+                size = await receive(request, target, left)
+                target.rename(target.with_suffix(".kept"))
+        except (UploadTooLargeError, UploadBrokenError) as error:
+            return PlainTextResponse(str(error), 400)
+        return PlainTextResponse(str(size))
+
+    made = client(Starlette(routes=[Route("/{dataset}", put, methods=["PUT"])]))
+    page = Open(Uploads(tmp_path), made, tmp_path)
+    with connected(page, f"Content-Length: {6 * MIB}", target="/a"):
+        until((tmp_path / "a" / "0").is_file)
+        assert "room for 4.2 MB more" in made.put("/a", content=b"x" * 6 * MIB).text
+        assert "room for 4.2 MB more" in made.put("/a", content=repeated(b"x" * MIB, 6)).text
+        assert made.put("/a", content=b"x" * 3 * MIB).text == str(3 * MIB)
+        assert made.put("/b", content=b"x" * 6 * MIB).text == str(6 * MIB)
+    until(lambda: not (tmp_path / "a" / "0").exists())  # it broke off, and its room is free again
+    until(lambda: not room._under_way)
+    assert made.put("/a", content=b"x" * 7 * MIB).text == str(7 * MIB)
+    assert made.put("/a", content=b"x").status_code == 400
 
 
 HOSTILE = ["../../evil.jpg", "/etc/evil.jpg", "..\\..\\evil.jpg", "C:\\evil.jpg", "a/../../../evil.jpg", "..", ".", "",

@@ -6,6 +6,9 @@ A file is the whole body of its request (no form with parts), so that it is writ
 import errno
 import shutil
 from asyncio import timeout
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import IO
 
@@ -27,6 +30,33 @@ class UploadTooLargeError(LoraDropError):
 
 class UploadBrokenError(LoraDropError):
     """Raised when an upload did not arrive whole, or the disk does not take it."""
+
+
+class Room:
+    """How much several uploads into one dataset may have together: ``most`` bytes, what is under way among them."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._under_way: Counter[str] = Counter()
+
+    @asynccontextmanager
+    async def left(
+        self, request: Request, dataset: str, there: Callable[[], int]
+    ) -> AsyncIterator[int]:
+        """What this upload may have, in bytes; it counts as it was announced, or as all, until the block ends.
+
+        ``there`` returns the bytes that the dataset has, and is called in a thread. An upload that ends meanwhile may count
+        twice for a moment, and none is left out.
+        """
+        others = self._under_way[dataset]
+        own = _announced(request) if "content-length" in request.headers else self._most
+        self._under_way[dataset] += own
+        try:
+            yield self._most - others - await run_in_threadpool(there)
+        finally:
+            self._under_way[dataset] -= own
+            if not self._under_way[dataset]:
+                del self._under_way[dataset]
 
 
 async def receive(request: Request, target: Path, most: int) -> int:
