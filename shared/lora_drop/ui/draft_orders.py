@@ -43,8 +43,9 @@ class Orders:
             with self._store.changed(draft_id) as state:
                 if state.order and (elsewhere := sent_elsewhere(state.order.backend, backend)):
                     raise CommandError(elsewhere)
-                if state.order and (state.order.job_id or is_locked(folder / ORDERING)):
-                    return
+                running = _is_open(state.order) and is_locked(folder / ORDERING)
+                if running or (state.order and state.order.job_id):
+                    return  # one whose end is written holds the lock for a moment only
                 report = self._checked(draft_id, state, revision)
                 parameters = _sent_parameters(state, report)
                 archive = folder / state.sent

@@ -21,15 +21,14 @@ from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
 from lora_drop.ui.sheet import ALL, card_of, photos_of
 from lora_drop.ui.training_form import inputs_of, parameters_in, presets_of
-from lora_drop.ui.uploads import receive
+from lora_drop.ui.uploads import Room, receive
 
 TYPED = "What you typed is set now. Look at the price, and press Train again."
 NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 LOOKS = 0.3  # seconds between two looks at a draft
 AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
-MOST_BYTES = (
-    4 * 1024**3
-)  # of a draft: what a dataset may have, and clips and documents beside the photos
+# Of a draft: what a dataset may have, and clips and documents beside the photos.
+ROOM = Room(4 * 1024**3)
 
 
 class FileNumber(Convertor[int]):
@@ -56,15 +55,18 @@ async def create(request: Request) -> Response:
 async def put_file(request: Request) -> Response:
     """Take one file of a dataset in, under the name that it has in its folder."""
     drafts, draft_id = page_of(request).drafts, request.path_params["draft_id"]
-    draft = await in_thread(drafts.get, draft_id)
-    left = MOST_BYTES - sum(file.size for file in draft.files)
-    target = await in_thread(drafts.incoming, draft_id)
+
+    def there() -> int:
+        return sum(file.size for file in drafts.get(draft_id).files)
+
     name = request.query_params.get("name", "")
-    await receive(request, target, left)
-    try:
-        file = await in_thread(drafts.add, draft_id, name, target)
-    finally:
-        await in_thread(target.unlink, missing_ok=True)  # there still where it was refused
+    target = await in_thread(drafts.incoming, draft_id)
+    async with ROOM.left(request, draft_id, there) as left:
+        await receive(request, target, left)
+        try:
+            file = await in_thread(drafts.add, draft_id, name, target)
+        finally:
+            await in_thread(target.unlink, missing_ok=True)  # there still where it was refused
     return JSONResponse({"number": file.number, "name": file.name, "size": file.size}, 201)
 
 
