@@ -1,8 +1,11 @@
 """A dataset that is not sent yet, as the templates show it."""
 
 import json
+import re
 from dataclasses import dataclass
 from typing import Any
+
+from starlette.requests import Request
 
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Anchors, Html
@@ -12,7 +15,12 @@ from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
 from lora_drop.ui.drafts import Draft
-from lora_drop.ui.sheet import Filter, SheetPhoto, card_of, filters_of, shown
+from lora_drop.ui.page import Page, in_thread
+from lora_drop.ui.sheet import ALL, Filter, SheetPhoto, card_of, filters_of, photos_of, shown
+from lora_drop.ui.training_form import inputs_of, presets_of
+
+# Of a file, or of a revision, in an address or a form; one of more digits is of nothing.
+NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,3 +119,32 @@ def signature_of(draft: Draft) -> str:
         sent,
     )
     return json.dumps(what, separators=(",", ":"))
+
+
+async def requested_view(request: Request, page: Page) -> DraftView:
+    """Return the draft that an address names, with the filter that it has."""
+    draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
+    return await view_of(request, page, draft)
+
+
+async def view_of(request: Request, page: Page, draft: Draft) -> DraftView:
+    """Return a draft as this request shows it."""
+    kind = request.query_params.get("show", ALL)
+    photos, budget = await in_thread(photos_of, draft), await page.budget()
+    return DraftView(draft, photos, kind, budget, page.backend.name)
+
+
+def training_parts(page: Page, view: DraftView) -> dict[str, Any]:
+    """Return what the templates show of a training's inputs."""
+    application = page.backend.application
+    return {
+        "presets": presets_of(view.draft, application),
+        "inputs": inputs_of(view.draft, application),
+    }
+
+
+async def around(request: Request, page: Page, draft: Draft) -> str:
+    """Return everything of a draft's page but the sheet, for a page that is open."""
+    view = await view_of(request, page, draft)
+    parts = {"whole": False, "cards": [], "added": [], "seen": ""}
+    return page.render("draft_changes.html", view=view, **parts, **training_parts(page, view))
