@@ -6,7 +6,7 @@ folder, see the same.
 
 import secrets
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -20,9 +20,8 @@ from lora_drop.client.parameters import metadata_of, resolved_here
 from lora_drop.datasets.archives import is_junk
 from lora_drop.datasets.caption_text import MAX_CAPTION
 from lora_drop.datasets.parameters import MAX_TRAINING_JSON
-from lora_drop.fal.trainers.demands import stem
-from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui import draft_files
+from lora_drop.ui.draft_captions import DraftCaptions
 from lora_drop.ui.draft_checks import DraftChecks
 from lora_drop.ui.draft_orders import ORDERING, Orders, Train
 from lora_drop.ui.draft_pictures import DraftPictures
@@ -48,7 +47,6 @@ MOST_FILES = 5_000
 SENT_KEPT = timedelta(days=7)
 UPLOADS_KEPT = timedelta(days=1)
 _PARAMETERS = TypeAdapter(dict[str, JsonValue])
-EDITED = "caption_edited"  # in a report
 ORDERED = "The dataset was ordered, and stays as it was sent. Drop the photos again to train them in another way."
 
 
@@ -64,6 +62,7 @@ class Drafts:
         self._workers = workers
         self._application = application
         self._orders = Orders(self._store)
+        self._captions = DraftCaptions(self._store)
         self._checks = DraftChecks(self._store, workers)
         self._pictures = DraftPictures(self._store, workers)
 
@@ -203,10 +202,7 @@ class Drafts:
     def caption(self, draft_id: str, number: int) -> str:
         """Return a photo's caption as it was written on the page, lies beside the photo, or was found elsewhere."""
         state = self._store.read(draft_id)
-        photo = state.file(number).name
-        if photo in state.captions:
-            return state.captions[photo]
-        return self._found_caption(draft_id, state, photo) or ""
+        return self._captions.text(draft_id, state, state.file(number).name)
 
     def write_caption(self, draft_id: str, number: int, text: str) -> Draft:
         """Write a photo's caption; photos that share one share it still. A blank one is none."""
@@ -214,18 +210,7 @@ class Drafts:
             raise CommandError(f"A caption has {MAX_CAPTION:,} bytes at most. Shorten it.")
         with self._store.changed(draft_id) as state:
             photo = _photo(state, number)
-            shared = [
-                each.name
-                for each in draft_files.selection(state).others
-                if stem(each.name) == stem(photo)
-            ]
-            self._remember(draft_id, state, shared)
-            written = {**state.captions, **dict.fromkeys(shared, text)}
-            if text == self._found_caption(draft_id, state, photo):
-                written = {name: each for name, each in written.items() if name not in shared}
-            if written != state.captions:
-                state.captions = written
-                state.change()
+            self._captions.write(draft_id, state, photo, text)
         return self._changed(draft_id)
 
     def set_parameters(self, draft_id: str, parameters: Mapping[str, object]) -> Draft:
@@ -315,29 +300,6 @@ class Drafts:
         )
         state.next_number += len(state.files)
         state.change()
-
-    def _found_caption(self, draft_id: str, state: DraftState, photo: str) -> str | None:
-        """Return what counts without what is written on the page: the caption beside a photo, or one from elsewhere.
-
-        None where it is not known: no check has looked at the photo as it was dropped.
-        """
-        own = draft_files.caption_of(state, photo, self._store.path(draft_id) / FILES)
-        if own or photo in state.found:
-            return own or state.found[photo]
-        report = self._store.report(draft_id, state)
-        if report is None:
-            return None
-        if (EDITED, shortened(photo, MAX_NAME)) in {
-            (each.code, each.member) for each in report.changes
-        }:
-            return None
-        return next((each.caption_text for each in report.photos if each.member == photo), None)
-
-    def _remember(self, draft_id: str, state: DraftState, photos: Iterable[str]) -> None:
-        """Keep what counts for photos without what is about to be written: no later check sees it any more."""
-        for photo in photos:
-            if (text := self._found_caption(draft_id, state, photo)) is not None:
-                state.found.setdefault(photo, text)
 
     def _training_json(self, draft_id: str, state: DraftState) -> bytes | None:
         found = draft_files.selection(state).training_json
