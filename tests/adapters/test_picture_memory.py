@@ -1,9 +1,12 @@
 """However large a file unpacks, a decoder gets no more memory than a function can spare."""
 
+import resource
 import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
+from threading import Event, Thread
 from typing import Any
 
 import pytest
@@ -108,3 +111,26 @@ def test_large_picture_leaves_library_usable(kind: str, tmp_path: Path, root: Pa
     first, refused, last = looked(root, [small, large, small], 3)
     assert refused[:2] in {("2400x1800", "image_damaged"), ("2400x1800", "image_too_much_work")}
     assert first[:2] == last[:2] == ("96x72", "mended")
+
+
+def test_threads_leave_no_limit_behind() -> None:
+    """Decoding in several threads, as AsyncLoraDrop and the page do, leaves the process as it was."""
+    before, inside, leave = resource.getrlimit(resource.RLIMIT_AS), Event(), Event()
+
+    def first() -> None:
+        with at_most(64 * MB):
+            inside.set()
+            leave.wait(1)
+
+    def second() -> None:
+        inside.wait()
+        with at_most(64 * MB):
+            leave.set()
+            time.sleep(0.2)  # the first one leaves before this one does
+
+    threads = [Thread(target=each) for each in (first, second)]
+    for each in threads:
+        each.start()
+    for each in threads:
+        each.join()
+    assert resource.getrlimit(resource.RLIMIT_AS) == before

@@ -3,6 +3,7 @@
 import io
 import struct
 import sys
+import threading
 import warnings
 import zlib
 from collections.abc import Collection, Iterator
@@ -64,16 +65,25 @@ DECODER_ERRORS = (
 )
 
 
+# Two threads that set the limit and put it back in turns would leave it where the first one had put it.
+LIMITED = threading.RLock()
+
+
 @contextmanager
 def at_most(more: int) -> Iterator[None]:
     """Let this process take no more than so many bytes beside what it has, while the block lasts.
 
     Code that asks for more gets MemoryError, or a library's own error. On Linux alone, as in the
-    functions; elsewhere nothing is bounded.
+    functions; elsewhere nothing is bounded. The limit is the process's: one thread at a time has the block.
     """
     if sys.platform != "linux":
         yield
         return
+    with LIMITED:
+        yield from _limited(more)
+
+
+def _limited(more: int) -> Iterator[None]:
     soft, hard = resource.getrlimit(resource.RLIMIT_AS)
     bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
     bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
