@@ -255,6 +255,16 @@
     }
   });
 
+  // Two answers may change one card at the same time, and the second finds no focus any more that it could keep.
+  let focused = "";
+  addEventListener("focusin", (event) => (focused = event.target.id || ""));
+  addEventListener("mousedown", () => (focused = ""), true);
+  function refocus() {
+    const element = document.activeElement === document.body && focused && find(focused);
+    if (element) element.focus({ preventScroll: true });
+  }
+  for (const name of ["htmx:afterSettle", "htmx:oobAfterSwap", "htmx:sseMessage"]) addEventListener(name, refocus);
+
   // ---- what is being typed stays, whatever comes from the server meanwhile ----
 
   addEventListener("htmx:oobBeforeSwap", (event) => {
