@@ -30,7 +30,7 @@ from lora_drop.ui.training_form import parameters_in
 from lora_drop.ui.uploads import Room, receive
 
 TYPED = "What you typed is set now. Look at the price, and press Train again."
-LOOKS = 0.3  # seconds between two looks at a draft
+LOOKS = 0.2  # seconds between two looks at a draft
 AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 # Of a draft: what a dataset may have, and clips and documents beside the photos.
 ROOM = Room(4 * 1024**3)

@@ -174,9 +174,8 @@
         : (await ask("POST", "/drafts", new URLSearchParams({ name }))).address;
       const there = adds ? (await ask("GET", `${address}/files`)).files : [];
       const missing = added(files, there, adds && verdict.dataset.name !== name ? name : "");
-      if (!adds) await show(address);
       document.body.classList.add("copying");
-      const refused = await sendAll(address, missing);
+      const [refused] = await Promise.all([sendAll(address, missing), adds || show(address)]);
       sending = null; // from here on a reload does no harm
       await ask("POST", `${address}/finish`);
       if (refused.length) notice(`Not taken: ${refused.join(" ")}`);
