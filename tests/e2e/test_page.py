@@ -19,9 +19,10 @@ from playwright.sync_api import Browser, Page, expect
 
 from lora_drop.local.stack import HOME, SAMPLE
 from tests.e2e.conftest import Deployed
+from tests.support.browser import chromium
 from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, portrait_folder
 
-pytest_plugins = ["tests.support.browser"]
+__all__ = ["chromium"]
 pytestmark = [pytest.mark.stack, pytest.mark.proof]
 
 OPEN = re.compile(r"http://127\.0\.0\.1:\d+/\?token=\S+")
