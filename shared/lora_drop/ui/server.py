@@ -14,6 +14,7 @@ from asyncio import CancelledError
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from operator import attrgetter
+from queue import SimpleQueue
 from types import FrameType
 from typing import Self
 
@@ -68,27 +69,33 @@ def serve(
 
 
 class Ending:
-    """Whether the page is to end: the first signal asks for it, and the second does not wait for it."""
+    """Whether the page is to end: the first signal asks for it, and the second does not wait for it.
+
+    A handler may come while another one, or ``wait``, is at work in the same thread. A SimpleQueue's ``put`` is made for
+    that (https://docs.python.org/3/library/queue.html); an Event, whose lock it holds already, would wait for ever.
+    """
 
     def __init__(self) -> None:
-        self._asked = threading.Event()
+        self._asked = False
+        self._wishes: SimpleQueue[None] = SimpleQueue()
 
     @property
     def should_exit(self) -> bool:
         """Whether it is to end; sse-starlette asks this of the object that hears SIGTERM, and ends its streams."""
-        return self._asked.is_set()
+        return self._asked
 
     def begin(self) -> None:
         """Ask for the end."""
-        self._asked.set()
+        self._asked = True
+        self._wishes.put(None)
 
     def wait(self) -> None:
         """Return once it was asked for."""
-        self._asked.wait()
+        self._wishes.get()
 
     def hear(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal: end in order, and at once where it is the second."""
-        if self._asked.is_set():
+        if self._asked:
             os._exit(128 + number)  # processes for pictures end with their pipe
         self.begin()
 
