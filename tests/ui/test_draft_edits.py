@@ -5,6 +5,7 @@ import os
 import signal
 import time
 import zipfile
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -311,6 +312,15 @@ def test_several_quick_edits_are_one_check_and_none_is_decoded_twice(
     assert {each.name: each.stat().st_mtime_ns for each in looks.iterdir()} == before
 
 
+def opened_by_a_reader(pipe: Path) -> int:
+    """Wait until a process reads a named pipe, and keep it waiting; the number to close (fifo(7))."""
+    for _ in range(6000):
+        with suppress(OSError):  # ENXIO: none reads it
+            return os.open(pipe, os.O_WRONLY | os.O_NONBLOCK)
+        time.sleep(0.01)
+    raise AssertionError("no process has come to it")
+
+
 def test_a_photo_that_kills_each_process_is_refused_and_the_others_are_checked(
     drafts: Drafts, workers: Workers, album: Path
 ) -> None:
@@ -319,14 +329,17 @@ def test_a_photo_that_kills_each_process_is_refused_and_the_others_are_checked(
     for file in sorted(album.glob("*.jpg")):
         put(drafts, draft.id, file.name, file.read_bytes())
     deadly = f"{hashlib.sha256(photo(600, 5)).hexdigest()}.json"
-    os.mkfifo(drafts._store.path(draft.id) / "looks" / deadly)  # which a process waits at for ever
+    waited_at = drafts._store.path(draft.id) / "looks" / deadly
+    os.mkfifo(waited_at)  # which a process waits at for ever
     drafts.finish(draft.id)
 
-    killed: list[int] = []
-    while len(killed) < 2:
-        time.sleep(0.5)
-        killed += [pid for pid in workers.busy if pid not in killed]
-        os.kill(killed[-1], signal.SIGKILL)
+    for _ in range(2):
+        writing = opened_by_a_reader(waited_at)
+        [pid] = workers.busy
+        os.kill(pid, signal.SIGKILL)
+        while pid in workers.processes:  # until then it may count as a reader
+            time.sleep(0.01)
+        os.close(writing)
     report = checked(drafts, draft.id).report
 
     assert report
