@@ -9,6 +9,8 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, Page, sync_playwright
 
 NAMES = ("chromium", "chromium-browser", "google-chrome", "chrome")
+# As root, in a container, it has no sandbox of its own; it sees pages of this machine alone.
+SANDBOX = ["--no-sandbox"]
 # What WCAG 2.2 asks for at levels A and AA, and axe's own best practices.
 RULES = {
     "runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"],
@@ -30,8 +32,7 @@ def chromium() -> Iterator[Browser]:
             pytest.fail(reason)
         pytest.skip(reason)
     with sync_playwright() as playwright:
-        # As root, in a container, it has no sandbox of its own; it sees pages of this machine alone.
-        browser = playwright.chromium.launch(executable_path=found, args=["--no-sandbox"])
+        browser = playwright.chromium.launch(executable_path=found, args=SANDBOX)
         yield browser
         browser.close()
 

@@ -73,7 +73,7 @@ def dropped(drafts: Drafts, path: Path) -> Draft:
 
 def checked(drafts: Drafts, draft_id: str) -> Draft:
     """Wait until a dataset was checked as it is now."""
-    for _ in range(600):
+    for _ in range(2400):  # on a loaded machine
         draft = drafts.get(draft_id)
         if draft.current or draft.problem:
             return draft

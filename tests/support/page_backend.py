@@ -90,7 +90,6 @@ class StubBackend:
     silent: Event = field(default_factory=Event)  # where it is cleared, no answer comes
     name: str = "stack lora-drop, eu-central-1"
     application: str = DEFAULT.application
-    is_stack: bool = True
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None

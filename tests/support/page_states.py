@@ -8,12 +8,13 @@ import io
 import sys
 import tempfile
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
-from playwright.sync_api import BrowserContext, Page, expect, sync_playwright
+from playwright.sync_api import Browser, BrowserContext, Page, expect, sync_playwright
 from starlette.types import ASGIApp
 
 from lora_drop.fal.trainers.table import DEFAULT
@@ -22,9 +23,11 @@ from lora_drop.ui.app import make_app
 from lora_drop.ui.drafts import Drafts
 from lora_drop.ui.security import Access, SecurityMiddleware
 from lora_drop.ui.workers import Workers
-from tests.support.browser import found_chromium
+from tests.support.browser import SANDBOX, found_chromium
 from tests.support.page_backend import StubBackend, jobs
 from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, portrait_folder
+
+LONG = 60_000  # milliseconds, on a loaded machine
 
 
 @dataclass(frozen=True)
@@ -138,27 +141,30 @@ def _sheet(shots: list[Image.Image], columns: int, target: Path) -> None:
     sheet.save(target, quality=60)
 
 
+@contextmanager
+def opened_states(browser: Browser, **context: Any) -> Iterator[Opened]:
+    """Every state of the page, behind its real server, in a browser that is let in."""
+    with ExitStack() as ends:
+        made = Path(ends.enter_context(tempfile.TemporaryDirectory()))
+        photos = portrait_folder(made / "ada", long_side=800)
+        workers = ends.enter_context(closing(Workers()))
+        drafts = ends.enter_context(closing(Drafts(made / "drafts", workers, DEFAULT.application)))
+        address, origin = ends.enter_context(served(make_app(StubBackend(), drafts)))
+        opened = ends.enter_context(browser.new_context(**context))
+        opened.set_default_timeout(LONG)
+        expect.set_options(timeout=LONG)
+        page = opened.new_page()
+        page.goto(address)
+        yield Opened(opened, origin, drafts, state_places(page, photos))
+
+
 def main(target: Path) -> None:
     """Make the pictures."""
     target.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as ends, tempfile.TemporaryDirectory() as made:
-        photos = portrait_folder(Path(made) / "ada", long_side=800)
-        workers = Workers()
-        ends.callback(workers.close)
-        drafts = Drafts(Path(made) / "drafts", workers, DEFAULT.application)
-        ends.callback(drafts.close)
-        address, origin = ends.enter_context(served(make_app(StubBackend(), drafts)))
-        playwright = ends.enter_context(sync_playwright())
-        browser = playwright.chromium.launch(
-            executable_path=found_chromium(), args=["--no-sandbox"]
-        )
-        context = browser.new_context(reduced_motion="reduce")
-        expect.set_options(timeout=60_000)
-        context.set_default_timeout(60_000)
-        page = context.new_page()
-        page.goto(address)
-        places = state_places(page, photos)
-        pictures(Opened(context, origin, drafts, places), target)
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=found_chromium(), args=SANDBOX)
+        with opened_states(browser, reduced_motion="reduce") as opened:
+            pictures(opened, target)
         browser.close()
 
 

@@ -1,49 +1,25 @@
 """Every state of the page in a real Chromium: axe finds nothing, nothing is cut off, and the keyboard does it all."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from lora_drop.fal.trainers.table import DEFAULT
-from lora_drop.ui.app import make_app
-from lora_drop.ui.drafts import Drafts
-from lora_drop.ui.workers import Workers
 from tests.support.browser import violations
 from tests.support.client_fixtures import photo
-from tests.support.page_backend import StubBackend
-from tests.support.page_states import Opened, state_places
-from tests.support.portraits import CAPTIONED, portrait_folder
+from tests.support.page_states import Opened, opened_states
+from tests.support.portraits import CAPTIONED
 
 pytestmark = pytest.mark.proof
 
-LONG = 60_000  # milliseconds, on a loaded machine
 WIDTHS = (390, 768, 1440, 1920)
 
 
 @pytest.fixture(scope="module")
-def opened(
-    page_server: Callable[[Any], Any],
-    chromium: Browser,
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[Opened]:
-    folder = tmp_path_factory.mktemp("page")
-    photos = portrait_folder(folder / "ada", long_side=800)
-    workers = Workers()
-    drafts = Drafts(folder / "drafts", workers, DEFAULT.application)
-    served = page_server(make_app(StubBackend(), drafts))
-    context = chromium.new_context()
-    context.set_default_timeout(LONG)
-    expect.set_options(timeout=LONG)
-    page = context.new_page()
-    page.goto(served.address)
-    places = state_places(page, photos)
-    yield Opened(context, served.origin, drafts, places)
-    context.close()
-    drafts.close()
-    workers.close()
+def opened(chromium: Browser) -> Iterator[Opened]:
+    with opened_states(chromium) as states:
+        yield states
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])

@@ -335,7 +335,7 @@ def test_list_is_paged_and_searched(
     assert backend.jobs(search="eve").rows == ()
     with pytest.raises(CommandError, match="no such page"):
         backend.jobs(cursor="-1")
-    assert (backend.budget(), backend.is_stack) == (None, False)
+    assert (backend.budget(), type(backend)) == (None, DirectBackend)
     assert backend.application == "fal-ai/flux-lora-portrait-trainer"
     assert "with a key alone" in backend.name
 
@@ -387,7 +387,7 @@ def test_place_of_trainings_is_found_as_by_commands(
     for name in ("AWS_REGION", "AWS_DEFAULT_REGION"):
         monkeypatch.delenv(name, raising=False)
     for backend in (backend_of(None), backend_of(None, direct=True)):
-        assert not backend.is_stack
+        assert type(backend) is DirectBackend
         backend.close()
     with pytest.raises(StackUnreachableError, match="the stack mine"):
         backend_of("mine")

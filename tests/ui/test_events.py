@@ -3,32 +3,22 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from pathlib import Path
 
 import httpx
 import pytest
 from starlette.types import ASGIApp
 
-from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.status import Status
 from lora_drop.ui.app import make_app
 from lora_drop.ui.draft_routes import _parts
 from lora_drop.ui.drafts import Drafts
-from lora_drop.ui.workers import Workers
 from tests.support.client_fixtures import photo
-from tests.support.drafts import checked, put
+from tests.support.drafts import checked, drafts, put, workers
 from tests.support.page_backend import StubBackend
 
+__all__ = ["drafts", "workers"]
+
 type Opened = Callable[[ASGIApp], httpx.Client]
-
-
-@pytest.fixture
-def drafts(tmp_path: Path) -> Iterator[Drafts]:
-    workers = Workers()
-    made = Drafts(tmp_path / "drafts", workers, DEFAULT.application)
-    yield made
-    made.close()
-    workers.close()
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import io
 import re
 import time
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import replace
 from html import unescape
 from pathlib import Path
@@ -18,31 +18,21 @@ from lora_drop.jobs.status import Status
 from lora_drop.ui.app import make_app
 from lora_drop.ui.backends import Action, JobFile, LogLine
 from lora_drop.ui.drafts import Draft, Drafts
-from lora_drop.ui.workers import Workers
+from tests.support.drafts import checked as checked_draft
+from tests.support.drafts import drafts, number_of, workers
 from tests.support.page_backend import AT, StubBackend, job
 from tests.support.page_client import PageClient
 from tests.support.portraits import ALIKE, CAPTIONED, DAMAGED, LIKE, portrait_folder
 
+__all__ = ["drafts", "workers"]
 HOSTILE = '"><script>alert(1)</script><img src=x onerror=alert(1)>\u202e'
 SCRIPT = "<script>alert"
 MARK = re.compile(r'name="mark" value="(\w+)"')
 
 
 @pytest.fixture(scope="module")
-def workers() -> Iterator[Workers]:
-    pool = Workers()
-    yield pool
-    pool.close()
-
-
-@pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return portrait_folder(tmp_path_factory.mktemp("photos") / "ada", long_side=800)
-
-
-@pytest.fixture
-def drafts(tmp_path: Path, workers: Workers) -> Drafts:
-    return Drafts(tmp_path / "drafts", workers, DEFAULT.application)
 
 
 @pytest.fixture
@@ -66,16 +56,8 @@ def drop(page: PageClient, folder: Path, name: str = "ada") -> str:
 
 
 def checked(drafts: Drafts, address: str) -> Draft:
-    """The draft once its newest check has ended."""
-    end = time.monotonic() + 120
-    while not (draft := drafts.get(address.rpartition("/")[2])).current:
-        assert time.monotonic() < end
-        time.sleep(0.05)
-    return draft
-
-
-def number(draft: Draft, name: str) -> int:
-    return next(file.number for file in draft.files if file.name == name)
+    """The draft of an address once its newest check has ended."""
+    return checked_draft(drafts, address.rpartition("/")[2])
 
 
 def shown(page: PageClient, address: str) -> str:
@@ -90,7 +72,7 @@ def test_sheet_shows_every_verdict(page: PageClient, drafts: Drafts, photos: Pat
     text = shown(page, address)
     assert text.count('class="photo ') == 30
     assert "Cannot be trained on yet." in text
-    assert f'href="#photo-{number(draft, DAMAGED)}"' in text  # what to do leads to the photo
+    assert f'href="#photo-{number_of(draft, DAMAGED)}"' in text  # what to do leads to the photo
     assert 'id="train" disabled' in text
     for kind, count in (("refused", 1), ("advised", 2), ("image_blurred", 1), ("kept", 29)):
         assert shown(page, f"{address}?show={kind}").count('class="photo ') == count, kind
@@ -102,11 +84,12 @@ def test_rejected_photo_goes_and_the_rest_trains(
     """Left out without a script: the form answers with the way back to the photo, and the dataset can be paid."""
     address = drop(page, photos)
     draft = checked(drafts, address)
-    left = number(draft, DAMAGED)
+    left = number_of(draft, DAMAGED)
     answer = page.post(f"{address}/photos/{left}/reject")
     assert (answer.status_code, answer.headers["location"]) == (303, f"{address}#photo-{left}")
     page.post(
-        f"{address}/photos/{number(draft, CAPTIONED)}/caption", data={"caption": "laughs\r\nloud"}
+        f"{address}/photos/{number_of(draft, CAPTIONED)}/caption",
+        data={"caption": "laughs\r\nloud"},
     )
     draft = checked(drafts, address)
     text = shown(page, address)
@@ -158,7 +141,7 @@ def test_price_of_another_revision_pays_nothing(
 ) -> None:
     address = drop(page, photos)
     draft = checked(drafts, address)
-    page.post(f"{address}/photos/{number(draft, DAMAGED)}/reject")
+    page.post(f"{address}/photos/{number_of(draft, DAMAGED)}/reject")
     draft = checked(drafts, address)
     for revision in (str(draft.revision - 1), "", "x", "9" * 5000):
         answer = page.post(f"{address}/train", data={"revision": revision})
@@ -169,14 +152,14 @@ def test_price_of_another_revision_pays_nothing(
 def test_duplicate_stands_beside_its_pair(page: PageClient, drafts: Drafts, photos: Path) -> None:
     address = drop(page, photos)
     draft = checked(drafts, address)
-    text = shown(page, f"{address}/photos/{number(draft, ALIKE)}")
+    text = shown(page, f"{address}/photos/{number_of(draft, ALIKE)}")
     assert text.count("<figure>") == 2
-    assert f'It looks like <a href="{address}/photos/{number(draft, LIKE)}">' in text
+    assert f'It looks like <a href="{address}/photos/{number_of(draft, LIKE)}">' in text
 
 
 def test_script_gets_the_parts_that_change(page: PageClient, drafts: Drafts, photos: Path) -> None:
     address = drop(page, photos)
-    left = number(checked(drafts, address), DAMAGED)
+    left = number_of(checked(drafts, address), DAMAGED)
     answer = page.post(f"{address}/photos/{left}/reject", headers={"HX-Request": "true"})
     assert answer.text.startswith("<li ")
     for part in ("verdict", "filters", "options", "price"):
@@ -268,7 +251,7 @@ def test_photos_are_used_again_with_what_was_decided(
     checked(drafts, address)
     page.post(f"{address}/reject-refused")
     draft = checked(drafts, address)
-    page.post(f"{address}/photos/{number(draft, CAPTIONED)}/caption", data={"caption": "laughs"})
+    page.post(f"{address}/photos/{number_of(draft, CAPTIONED)}/caption", data={"caption": "laughs"})
     draft = checked(drafts, address)
     page.post(f"{address}/train", data={"revision": str(draft.revision)})
     wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
@@ -279,7 +262,7 @@ def test_photos_are_used_again_with_what_was_decided(
     assert (made.rejected, made.captions) == (draft.rejected, draft.captions)
     assert made.order is None
     assert "29 photos will be trained on." in shown(page, copy)
-    page.post(f"{copy}/photos/{number(made, DAMAGED)}/keep")
+    page.post(f"{copy}/photos/{number_of(made, DAMAGED)}/keep")
     page.post(f"{address}/discard")
     assert not checked(drafts, copy).report.accepted  # type: ignore[union-attr]  # it is checked
 

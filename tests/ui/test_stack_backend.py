@@ -358,7 +358,7 @@ def test_files_report_and_usage(backend: StackBackend, api: Api, stack: Stack) -
 
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:
-    assert (backend.name, backend.is_stack) == ("stack test, us-east-1", True)
+    assert (backend.name, type(backend)) == ("stack test, us-east-1", StackBackend)
     names = {
         StackBackend(StackClient(replace(stack, **other))).name
         for other in (

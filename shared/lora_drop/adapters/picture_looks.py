@@ -74,9 +74,14 @@ def _has_two_tones(grey: Image.Image) -> bool:
 def _thumbnail(image: Image.Image) -> bytes:
     image = image.copy()
     image.thumbnail((THUMBNAIL, THUMBNAIL))
-    image.info = {}
+    return small_jpeg(image, optimize=True)
+
+
+def small_jpeg(image: Image.Image, *, optimize: bool = False) -> bytes:
+    """Return a picture that people look at as a JPEG without metadata; optimized, it is smaller and takes longer."""
+    image.info = {}  # Pillow would write some of it
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=True)
+    image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=optimize)
     return buffer.getvalue()
 
 

@@ -1,20 +1,17 @@
 """A photo as a page shows it: a small JPEG, upright, in sRGB and without metadata."""
 
-import io
 from functools import cache
 from pathlib import Path
 
 from PIL import Image
 
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
-from lora_drop.adapters.picture_looks import smaller
+from lora_drop.adapters.picture_looks import small_jpeg, smaller
 from lora_drop.adapters.pillow import DECODER_ERRORS, PillowPictures, decoded
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, InvalidImageError, check_not_too_large
 from lora_drop.datasets.images.reading import WholeImage
-
-QUALITY = 80
 
 
 def preview(path: Path, side: int) -> bytes:
@@ -36,7 +33,7 @@ def preview(path: Path, side: int) -> bytes:
     try:
         shown = screen_colours(smaller(image, side), coded=header.coded)
         shown.thumbnail((side, side))
-        return _jpeg(turned(flat(shown), header))
+        return small_jpeg(turned(flat(shown), header))
     except (MemoryError, *DECODER_ERRORS) as error:
         raise InvalidImageError(Flaw.DAMAGED, "cannot be shown.") from error
 
@@ -46,10 +43,3 @@ def warm() -> None:
     """Load the decoders of every format that the check knows."""
     PillowPictures()
     Image.init()
-
-
-def _jpeg(image: Image.Image) -> bytes:
-    image.info = {}  # Pillow would write some of it
-    buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=QUALITY)
-    return buffer.getvalue()

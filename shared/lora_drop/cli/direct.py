@@ -81,12 +81,13 @@ def _trained(
     dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
+    from lora_drop.client.direct_choice import application_of
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.client.report_page import report_files
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
     given = dict(parameters)
-    trainer = PortraitTrainer(application=_application(given.pop("trainer", None)))
+    trainer = PortraitTrainer(application=application_of(given.pop("trainer", None)))
     try:
         with ExitStack() as block:
             if is_hosted(dataset):
@@ -130,19 +131,6 @@ def _from_here(folder: Path) -> Path:
     """The folder as a person reads it."""
     here = Path.cwd()
     return folder.relative_to(here) if folder.is_relative_to(here) else folder
-
-
-def _application(name: str | None) -> str:
-    """The endpoint of the trainer that is asked for; raises CommandError."""
-    from lora_drop.fal.trainers.table import DEFAULT, closest_trainer, trainer_of
-
-    if name is None:
-        return DEFAULT.application
-    if (trainer := trainer_of(name)) is None:
-        close = closest_trainer(name)
-        meant = f" Did you mean --trainer {close}?" if close else ""
-        raise CommandError(f"There is no trainer {name}.{meant} All of them: docs/trainers.md")
-    return trainer.application
 
 
 def _sent(

@@ -1,4 +1,4 @@
-"""Whether a person trains over a stack or with a fal key alone, where neither is named."""
+"""Whether a person trains over a stack or with a fal key alone, where neither is named, and with which trainer."""
 
 import os
 from collections.abc import Iterator
@@ -34,3 +34,16 @@ def or_direct(stack: str | None, alone: str) -> Iterator[None]:
             raise
         said = f"There is no stack here. With your fal key alone: {alone}"
         raise NoStackError(f"{said}\nWith a stack: {none}") from none
+
+
+def application_of(trainer: str | None) -> str:
+    """Return fal's name of the trainer that is asked for; raises CommandError for one that is not known."""
+    from lora_drop.fal.trainers.table import DEFAULT, closest_trainer, trainer_of  # noqa: PLC0415
+
+    if trainer is None:
+        return DEFAULT.application
+    if (found := trainer_of(trainer)) is None:
+        close = closest_trainer(trainer)
+        meant = f" Did you mean --trainer {close}?" if close else ""
+        raise CommandError(f"There is no trainer {trainer}.{meant} All of them: docs/trainers.md")
+    return found.application

@@ -129,6 +129,12 @@ class Report(_Value):
         return (*self.errors, *self.warnings)
 
     @property
+    def every_change(self) -> tuple[ReportedChange, ...]:
+        """Return what was changed, each once, whether a photo's own or also one of the dataset's."""
+        own = (change for photo in self.photos for change in photo.changes)
+        return tuple(dict.fromkeys((*self.changes, *own)))
+
+    @property
     def estimate(self) -> Estimate | None:
         """Return what the training is expected to cost; None for a rejected dataset and an unknown price."""
         steps = next((each.value for each in self.parameters if each.name == STEPS), None)

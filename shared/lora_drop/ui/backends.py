@@ -169,10 +169,6 @@ class Backend(Protocol):
     def application(self) -> str:
         """Fal's name of the trainer of datasets that name none."""
 
-    @property
-    def is_stack(self) -> bool:
-        """Whether it is a stack, which has a budget and holds, retries and forgets jobs."""
-
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
     ) -> JobPage:

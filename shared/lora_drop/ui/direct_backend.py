@@ -7,6 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
+from lora_drop.client.direct_choice import application_of
 from lora_drop.client.direct_folders import (
     about_order,
     describe,
@@ -22,7 +23,6 @@ from lora_drop.client.report_page import report_files
 from lora_drop.client.result_files import refuse_folder
 from lora_drop.client.submissions import SentRequest
 from lora_drop.client.usage import request_usage
-from lora_drop.fal.trainers.table import trainer_of
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job_files import REPORT_PAGE
 from lora_drop.jobs.status import ENDED, Status
@@ -67,11 +67,6 @@ class DirectBackend:
         """Fal's name of the trainer of datasets that name none."""
         return self.trainer.application
 
-    @property
-    def is_stack(self) -> bool:
-        """Never."""
-        return False
-
     def follow(self) -> None:
         """Look at what is not done yet and fetch its files, in a thread, until it is closed."""
         self.follower.start()
@@ -110,7 +105,7 @@ class DirectBackend:
         Raises CommandError where nothing was sent, and where fal's answer was lost, with what to do.
         """
         given: dict[str, Any] = {key: each for key, each in parameters.items() if each is not None}
-        trainer = self._trainer(_application(given.pop("trainer", None), self.application))
+        trainer = self._trainer(application_of(given.pop("trainer", self.application)))
         try:
             with trainer.prepared(archive, **given) as training:
                 again = self._again(trainer.ordered(training))
@@ -248,11 +243,3 @@ def _number(cursor: str | None) -> int:
     if not cursor.isascii() or not cursor.isdigit():
         raise CommandError("There is no such page of the list. Begin with the first one.")
     return int(cursor)
-
-
-def _application(name: object, usual: str) -> str:
-    if name is None:
-        return usual
-    if (found := trainer_of(str(name))) is None:
-        raise CommandError(f"There is no trainer {name}. All of them: docs/trainers.md")
-    return found.application

@@ -18,12 +18,13 @@ from lora_drop.ui.draft_view import (
     around,
     cards_of,
     requested_view,
+    sheet_of,
     signature_of,
     training_parts,
     view_of,
 )
 from lora_drop.ui.drafts import Draft
-from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
+from lora_drop.ui.page import AT_END, Page, asked_by_script, form_of, in_thread, page_of, see
 from lora_drop.ui.photo_routes import ROUTES as PHOTO_ROUTES
 from lora_drop.ui.sheet import photos_of
 from lora_drop.ui.training_form import parameters_in
@@ -31,7 +32,6 @@ from lora_drop.ui.uploads import Room, receive
 
 TYPED = "What you typed is set now. Look at the price, and press Train again."
 LOOKS = 0.2  # seconds between two looks at a draft
-AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 # Of a draft: what a dataset may have, and clips and documents beside the photos.
 ROOM = Room(4 * 1024**3)
 
@@ -97,6 +97,7 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
     """Yield the parts of the page that have changed: the strip, and each card by itself."""
     seen, draft_id = request.query_params.get("seen", ""), request.path_params["draft_id"]
     cards: dict[str, str] | None = None
+    sheet: tuple[object, ...] = ()
     while True:
         try:
             draft = await in_thread(page.drafts.get, draft_id)
@@ -106,7 +107,11 @@ async def _changes(request: Request, page: Page) -> AsyncIterator[ServerSentEven
             return
         if (signature := signature_of(draft)) != seen or cards is None:
             view = await view_of(request, page, draft)
-            now = await in_thread(cards_of, view)
+            # The progress of a check or of an upload changes no card, and comes several times a second.
+            if cards is None or sheet_of(draft) != sheet:
+                now, sheet = await in_thread(cards_of, view), sheet_of(draft)
+            else:
+                now = cards
             if signature != seen:
                 parts = _parts(cards, now)
                 data = page.render(

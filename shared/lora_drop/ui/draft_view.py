@@ -25,10 +25,11 @@ NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DraftView:
-    """What the templates show of a draft."""
+    """What the templates show of a draft; ``shown`` are those of its photos that the filter ``kind`` lets through."""
 
     draft: Draft
     photos: list[SheetPhoto]
+    shown: list[SheetPhoto]
     kind: str
     budget: Budget | None
     backend: str
@@ -47,11 +48,6 @@ class DraftView:
     def filters(self) -> list[Filter]:
         """Return what can be shown."""
         return filters_of(self.photos)
-
-    @property
-    def shown(self) -> list[SheetPhoto]:
-        """Return the photos that are shown."""
-        return shown(self.photos, self.kind)
 
     @property
     def phrase(self) -> str:
@@ -80,15 +76,14 @@ class DraftView:
 
     def groups(self, which: str) -> list[Html]:
         """Return the errors, the warnings or the changes in groups, each with a link to its photos."""
-        report = self.draft.report
+        report, anchors = self.draft.report, self._anchors
         if report is None:
             return []
         if which == "changes":
-            own = (change for photo in report.photos for change in photo.changes)
-            cases: Any = dict.fromkeys((*report.changes, *own))
-            return [group_item(group, self._anchors, shown=0) for group in groups_of(cases)]
+            made = groups_of(report.every_change)
+            return [group_item(group, anchors, shown=0) for group in made]
         cases = report.errors if which == "errors" else report.warnings
-        return [group_item(group, self._anchors) for group in by_importance(groups_of(cases))]
+        return [group_item(group, anchors) for group in by_importance(groups_of(cases))]
 
     @property
     def _anchors(self) -> Anchors:
@@ -104,20 +99,17 @@ def cards_of(view: DraftView) -> dict[str, str]:
     return {photo.place: view.card(photo).text for photo in view.shown}
 
 
+def sheet_of(draft: Draft) -> tuple[object, ...]:
+    """Return what differs when a card of the sheet would show something else."""
+    return draft.revision, draft.report_revision, draft.complete, draft.order is None
+
+
 def signature_of(draft: Draft) -> str:
     """Return what differs when a person would see something else."""
     order = draft.order
     sent = order and (order.running, order.sent, order.total, order.job_id, order.problem)
     checking = draft.checking and (draft.checking.done, draft.checking.total)
-    what = (
-        draft.revision,
-        draft.report_revision,
-        draft.complete,
-        len(draft.files),
-        draft.problem,
-        checking,
-        sent,
-    )
+    what = (*sheet_of(draft), len(draft.files), draft.problem, checking, sent)
     return json.dumps(what, separators=(",", ":"))
 
 
@@ -131,7 +123,7 @@ async def view_of(request: Request, page: Page, draft: Draft) -> DraftView:
     """Return a draft as this request shows it."""
     kind = request.query_params.get("show", ALL)
     photos, budget = await in_thread(photos_of, draft), await page.budget()
-    return DraftView(draft, photos, kind, budget, page.backend.name)
+    return DraftView(draft, photos, shown(photos, kind), kind, budget, page.backend.name)
 
 
 def training_parts(page: Page, view: DraftView) -> dict[str, Any]:

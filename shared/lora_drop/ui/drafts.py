@@ -6,7 +6,7 @@ folder, see the same.
 
 import secrets
 import shutil
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from contextlib import suppress
 from copy import deepcopy
 from datetime import datetime, timedelta
@@ -76,12 +76,16 @@ class Drafts:
         )
 
     def all(self) -> list[Draft]:
-        """Return all datasets, the newest first; one that another version has written is left out."""
+        """Return all datasets without their reports, the newest first; one that another version has written is left out."""
         found = []
         for draft_id in self._store.ids():
             with suppress(UnknownDraftError):
-                found.append(self._seen(draft_id, self._store.read(draft_id)))
+                found.append(self._seen(draft_id, self._store.read(draft_id), report=False))
         return sorted(found, key=lambda draft: draft.created_at, reverse=True)
+
+    def of_jobs(self, job_ids: Collection[str]) -> list[Draft]:
+        """Return the datasets that have become these jobs, without their reports, the newest first."""
+        return [each for each in self.all() if each.order and each.order.job_id in job_ids]
 
     def get(self, draft_id: str) -> Draft:
         """Return a dataset as it is now, and begin its check where that was interrupted, or was for another trainer."""
@@ -269,7 +273,7 @@ class Drafts:
                 changed.change(content=False)
         return self._store.read(draft_id)
 
-    def _seen(self, draft_id: str, state: DraftState) -> Draft:
+    def _seen(self, draft_id: str, state: DraftState, *, report: bool = True) -> Draft:
         known = state.problem if state.problem_revision == state.revision else None
         return Draft(
             id=draft_id,
@@ -282,7 +286,7 @@ class Drafts:
             captions=dict(state.captions),
             parameters=dict(state.parameters),
             revision=state.revision,
-            report=self._store.report(draft_id, state),
+            report=self._store.report(draft_id, state) if report else None,
             report_revision=state.report_revision,
             checking=self._checks.progress(draft_id, state),
             problem=known or self._checks.trouble(draft_id),

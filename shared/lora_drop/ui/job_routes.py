@@ -13,14 +13,13 @@ from lora_drop.client.errors import CommandError
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import Action, JobCard, JobPage, Usage
-from lora_drop.ui.page import Page, form_of, in_thread, page_of, see, within
+from lora_drop.ui.page import AT_END, Page, form_of, in_thread, page_of, see, within
 
 PATIENCE = 5.0  # seconds for the list; where to drop is shown without it
 SILENT = (
     "The jobs are not known yet: there is no answer so far. It is asked again every few seconds."
 )
 LOOKS = 1.0  # seconds between two looks at a job
-AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 CHANGED = "It stands differently by now than it was shown. Go back, look at what it means now, and decide again."
 MOST_PAUSE = 15.0  # seconds, after failures in a row
 # Of a report, which comes from elsewhere: it is seen, in an origin of its own, and can do nothing.
@@ -35,7 +34,8 @@ async def home(request: Request) -> Response:
     ]
     query = {name: request.query_params.get(name, "") for name in ("status", "search", "cursor")}
     found, problem = await _jobs(page, query)
-    kept = {name: value for name, value in query.items() if value and name != "cursor"}
+    asked = {name: value for name, value in query.items() if value}
+    kept = {name: value for name, value in asked.items() if name != "cursor"}
     return page.answer(
         "home.html",
         drafts=drafts,
@@ -43,8 +43,7 @@ async def home(request: Request) -> Response:
         problem=problem,
         query=query,
         more=urlencode({**kept, "cursor": found.next}) if found.next else "",
-        address="/"
-        + (f"?{urlencode({k: v for k, v in query.items() if v})}" if any(query.values()) else ""),
+        address=f"/?{urlencode(asked)}" if asked else "/",
         statuses=list(Status),
         budget=await page.budget(),
         erased="erased" in request.query_params,
@@ -75,9 +74,8 @@ async def show(request: Request) -> Response:
     page, job_id = page_of(request), request.path_params["job_id"]
     card = await in_thread(page.backend.card, job_id)
     usage = await _usage(page, job_id) if card.status is Status.SUCCEEDED else None
-    drafts = await in_thread(page.drafts.all)
-    sheet = next((each for each in drafts if each.order and each.order.job_id == job_id), None)
-    return page.answer("job.html", card=card, usage=usage, sheet=sheet)
+    sheets = await in_thread(page.drafts.of_jobs, {job_id})
+    return page.answer("job.html", card=card, usage=usage, sheet=next(iter(sheets), None))
 
 
 async def _usage(page: Page, job_id: str) -> Usage | None:
@@ -139,9 +137,8 @@ async def act(request: Request) -> Response:
 
 def _forget_photos(page: Page, jobs: Collection[str]) -> None:
     """Delete the photos of erased jobs from this machine as well."""
-    for draft in page.drafts.all():
-        if draft.order and draft.order.job_id in jobs:
-            page.drafts.discard(draft.id)
+    for draft in page.drafts.of_jobs(jobs):
+        page.drafts.discard(draft.id)
 
 
 def _action(request: Request) -> Action:

@@ -24,6 +24,7 @@ from lora_drop.ui.words import clock, duration, meaning_of, state_of
 if TYPE_CHECKING:
     from lora_drop.ui.drafts import Drafts
 
+AT_END = 3600.0  # seconds: a stream that the server ends is an error in the browser, which hangs up by itself
 BUDGET_KEPT = 10.0  # seconds
 BUDGET_PATIENCE = 0.5  # seconds that a page waits for it
 MOST_FORM = 128 * 1024  # bytes; a caption has 16 KiB, and its form three times as many

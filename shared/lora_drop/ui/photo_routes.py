@@ -1,7 +1,6 @@
 """One photo of a dataset that is not sent yet: its previews, its caption, whether it is used."""
 
 from typing import Any
-from urllib.parse import urlencode
 
 from starlette.exceptions import HTTPException
 from starlette.requests import Request
@@ -11,7 +10,7 @@ from starlette.routing import Route
 from lora_drop.ui.draft_view import NUMBER, around, requested_view
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import Page, asked_by_script, form_of, in_thread, page_of, see
-from lora_drop.ui.sheet import ALL, card_of, photos_of
+from lora_drop.ui.sheet import ALL, card_of, photos_of, query_of
 
 
 def _number(request: Request) -> int:
@@ -20,6 +19,10 @@ def _number(request: Request) -> int:
     if not NUMBER.fullmatch(number):
         raise HTTPException(404)
     return int(number)
+
+
+def _kind(request: Request) -> str:
+    return request.query_params.get("show", ALL)
 
 
 async def decide(request: Request) -> Response:
@@ -40,23 +43,17 @@ async def write_caption(request: Request) -> Response:
         call, request.path_params["draft_id"], number, text.replace("\r\n", "\n")
     )
     after = form.get("after", "")
-    kind = request.query_params.get("show", ALL)
-    shown_ = "" if kind == ALL else f"&{urlencode({'show': kind})}"
-    return see(
-        request,
-        f"/drafts/{draft.id}/photos/{after if after.isdecimal() else number}?saved={number}{shown_}",
-    )
+    target = after if NUMBER.fullmatch(after) else number
+    kept = query_of(_kind(request)).replace("?", "&", 1)
+    return see(request, f"/drafts/{draft.id}/photos/{target}?saved={number}{kept}")
 
 
 async def _changed(request: Request, page: Page, draft: Draft, number: int) -> Response:
-    kind = request.query_params.get("show", ALL)
-    back = request.query_params.get("back")
-    if back == "photo":
-        shown_ = "" if kind == ALL else f"?{urlencode({'show': kind})}"
-        return see(request, f"/drafts/{draft.id}/photos/{number}{shown_}")
+    kind = _kind(request)
+    if request.query_params.get("back") == "photo":
+        return see(request, f"/drafts/{draft.id}/photos/{number}{query_of(kind)}")
     if not asked_by_script(request):
-        show_ = "" if kind == ALL else f"?show={kind}"
-        return RedirectResponse(f"/drafts/{draft.id}{show_}#photo-{number}", 303)
+        return RedirectResponse(f"/drafts/{draft.id}{query_of(kind)}#photo-{number}", 303)
     photo = next((each for each in photos_of(draft) if each.file.number == number), None)
     card = card_of(photo, editable=True, kind=kind).text if photo else ""
     return HTMLResponse(card + await around(request, page, draft))
@@ -86,7 +83,7 @@ async def photo(request: Request) -> Response:
         saved=request.query_params.get("saved"),
         at=at + 1,
         count=len(row),
-        query="" if view.kind in (ALL, "") else f"?{urlencode({'show': view.kind})}",
+        query=query_of(view.kind),
     )
 
 

@@ -130,12 +130,17 @@ def shown(photos: Sequence[SheetPhoto], kind: str) -> list[SheetPhoto]:
     return [photo for photo in photos if kind in (ALL, "") or kind in photo.kinds]
 
 
+def query_of(kind: str) -> str:
+    """Return what an address says of a filter; nothing where all photos are shown."""
+    return "" if kind in (ALL, "") else f"?{urlencode({'show': kind})}"
+
+
 def card_of(photo: SheetPhoto, *, editable: bool, kind: str = ALL) -> Html:
     """Return a photo's card: that of report.html, with a preview that is loaded when it is seen."""
     badge = None
     if not photo.checked:
         badge = ("Left out", "dropped") if photo.rejected else ("Not checked", "pending")
-    query = "" if kind == ALL else f"?{urlencode({'show': kind})}"
+    query = query_of(kind)
     controls: Callable[[ImageReport], Html | None] = partial(_controls, photo, query=query)
     return photo_card(
         photo.report,

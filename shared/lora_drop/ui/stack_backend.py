@@ -84,11 +84,6 @@ class StackBackend:
         """Fal's name of the trainer of datasets that name none."""
         return self.client.stack.application
 
-    @property
-    def is_stack(self) -> bool:
-        """Always."""
-        return True
-
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
     ) -> JobPage:

@@ -9,13 +9,13 @@ from lora_drop.datasets.report import ParameterReport
 from lora_drop.datasets.reports.markup import shown
 from lora_drop.fal.trainers.fields import Choice, Field, Flag, Rate, WholeNumber
 from lora_drop.fal.trainers.parameters import ParameterSource
-from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd, trainer_of
+from lora_drop.fal.trainers.table import DEFAULT, TRAINERS, estimated_cost_usd, trainer_of
 from lora_drop.fal.trainers.trainer import STEPS, TRIGGER_PHRASE, Trainer
 
 if TYPE_CHECKING:
     from lora_drop.ui.drafts import Draft
 
-PRESET = "preset"
+PRESET, RATE = "preset", "learning_rate"
 FORMAT = "data_archive_format"  # a ZIP is all that is ever sent
 LABELS = {
     TRIGGER_PHRASE: (
@@ -23,7 +23,7 @@ LABELS = {
         "The word that calls this person up in a prompt; made up where you give none.",
     ),
     STEPS: ("Steps", "How long it trains; fal bills each."),
-    "learning_rate": ("Learning rate", "How much each step counts."),
+    RATE: ("Learning rate", "How much each step counts."),
     "multiresolution_training": ("Several sizes", "Train on several sizes of each photo."),
     "subject_crop": ("Crop to the person", "Cut each photo to the person before it is trained on."),
     "create_masks": ("Masks", "Mask everything but the person."),
@@ -85,13 +85,9 @@ def parameters_in(form: Mapping[str, str], before: Mapping[str, object]) -> dict
 
     A preset sets itself alone, and takes back the steps and the rate that were set by hand, which it decides.
     """
-    if PRESET in form:
-        kept = {
-            name: value for name, value in before.items() if name not in (STEPS, "learning_rate")
-        }
-        return {**kept, PRESET: form[PRESET]} if form[PRESET] else without(kept, PRESET)
     given = {name: value.strip() for name, value in form.items()}
-    kept = {name: value for name, value in before.items() if name not in given}
+    taken_back = {*given, STEPS, RATE} if PRESET in given else given.keys()
+    kept = {name: value for name, value in before.items() if name not in taken_back}
     return {**kept, **{name: value for name, value in given.items() if value}}
 
 
@@ -101,14 +97,9 @@ def _counting(parameter: ParameterReport) -> str:
     return "made up" if made_up else shown(parameter.value)
 
 
-def without(parameters: Mapping[str, object], name: str) -> dict[str, object]:
-    """Return the inputs but for this one."""
-    return {each: value for each, value in parameters.items() if each != name}
-
-
 def _trainer(draft: "Draft", application: str) -> Trainer:
     named = draft.report.trainer if draft.report and draft.report.trainer else application
-    return TRAINERS.get(named) or trainer_of(application) or TRAINERS[next(iter(TRAINERS))]
+    return TRAINERS.get(named) or trainer_of(application) or DEFAULT
 
 
 def _price(trainer: Trainer, name: str) -> float | None:

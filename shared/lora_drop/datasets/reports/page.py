@@ -3,9 +3,9 @@
 import base64
 import hashlib
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 
-from lora_drop.datasets.report import ImageOutcome, Report, ReportedChange, Verdict
+from lora_drop.datasets.report import ImageOutcome, Report, Verdict
 from lora_drop.datasets.reports.markup import (
     SOURCES,
     Anchors,
@@ -176,10 +176,7 @@ def _warnings(report: Report, anchors: Anchors) -> Html | None:
 
 
 def _changes(report: Report, anchors: Anchors) -> Html | None:
-    """Return what was changed, each once, whether a photo's own or also one of the dataset's."""
-    own = (change for photo in report.photos for change in photo.changes)
-    changes: Sequence[ReportedChange] = tuple(dict.fromkeys((*report.changes, *own)))
-    if changes:
+    if changes := report.every_change:
         note = "In the copy that fal gets. Your own files stay as they are."
         # Nothing has to be done about these, so only what was done is shown, and the files on request.
         items = [group_item(group, anchors, shown=0) for group in groups_of(changes)]
