@@ -327,11 +327,12 @@ def test_list_is_paged_and_searched(
     with pytest.raises(JobUnknownError):
         backend.card("0" * 8)
     monkeypatch.setattr("lora_drop.ui.direct_backend.ROWS", 1)
-    ids = [train(backend, path, steps=steps) for steps in (1000, 1001)]
+    ids = [train(backend, path, trigger_phrase=each) for each in ("ohwx", "zdrg")]
     pages = [backend.jobs(), backend.jobs(cursor="1")]
     assert [each.rows[0].id for each in pages] == ids[::-1]
     assert [each.next for each in pages] == ["1", None]
     assert backend.jobs(search=ids[0][-8:].upper()).rows[0].id == ids[0]
+    assert backend.jobs(search="OHW").rows[0].id == ids[0]  # its trigger phrase
     assert backend.jobs(search="eve").rows == ()
     with pytest.raises(CommandError, match="no such page"):
         backend.jobs(cursor="-1")

@@ -231,7 +231,7 @@ class DirectBackend:
 
 
 def _fits(row: JobRow, status: Status | None, search: str) -> bool:
-    searched = (row.id, row.dataset, row.reference or "")
+    searched = (row.id, row.dataset, row.trigger_phrase or "", row.reference or "")
     return status in (None, row.status) and any(
         search.casefold() in each.casefold() for each in searched
     )
