@@ -14,6 +14,7 @@ from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
+from lora_drop.jobs.proof import PictureOrder, ProofSheet
 from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionError, Status
 
 # A job that comes back to one of these trains once more, from its first step.
@@ -116,6 +117,8 @@ class Job(_Value):
     files: tuple[StoredFile, ...] = ()
     problems: tuple[Problem, ...] = ()
     held_for: tuple[str, ...] = ()
+    proof: ProofSheet | None = None  # of a training that one was ordered for
+    picture: PictureOrder | None = None  # of a job that is one picture of a proof sheet
 
     @model_validator(mode="before")
     @classmethod

@@ -137,7 +137,10 @@ PUBLISHED: dict[str, Any] = {
     ],
 }
 # Fields of a job that no person and no program outside the stack gets to see.
-PRIVATE = {"lease", "uploads", "artifacts", "held_for", "slot_released", "notify_url", "fetch"}
+PRIVATE = {"lease", "uploads", "artifacts", "held_for", "slot_released", "notify_url", "fetch"} | {
+    "proof",
+    "picture",
+}
 # The strings of an event, and why none of them can hold what a person wrote or a person's name.
 EVENT_STRINGS = {
     "job_id": "a slug of the ZIP's name, which docs/privacy.md says events carry",

@@ -7,6 +7,7 @@ from enum import StrEnum
 from statistics import median
 from typing import Protocol
 
+from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.images.formats import TRAINED, ImageFormat
 from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata
 
@@ -172,7 +173,8 @@ class ImageInspection:
     ``sharpness``: the variance of its Laplacian, in squared grey values; blur makes it small.
     ``transparent``: whether one can see through any of its pixels. ``thumbnail``: a JPEG of at most
     320 pixels a side, without metadata. ``grey``: it has no colours; ``two_tones``: nearly all of it is
-    one dark or one bright tone, as a mask is. ``flat_part``: what grey fills at one side.
+    one dark or one bright tone, as a mask is. ``flat_part``: what grey fills at one side. ``faces``: None
+    where they were not looked for.
     """
 
     fingerprint: int
@@ -184,6 +186,7 @@ class ImageInspection:
     grey: bool = False
     two_tones: bool = False
     flat_part: FlatPart | None = None
+    faces: FacesSeen | None = None
 
 
 @dataclass(frozen=True, slots=True)

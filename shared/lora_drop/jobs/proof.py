@@ -1,0 +1,54 @@
+"""A proof sheet: a few pictures that are made with a new LoRA, and how much they look like the dataset.
+
+Each picture is a job of its own, so it is paid for, sent, awaited and stored by the same rules as a training.
+"""
+
+from datetime import datetime
+
+from pydantic import BaseModel, ConfigDict
+
+# The folder of the pictures, in the folder of the training's files.
+PROOF_FOLDER = "proof"
+PICTURE_NAME = "picture.jpg"
+# The contact sheet and its numbers, in that folder.
+PROOF_PAGE, PROOF_FILE = "proof.html", "proof.json"
+
+
+class _Value(BaseModel):
+    model_config = ConfigDict(frozen=True, hide_input_in_errors=True)
+
+
+class PictureOrder(_Value):
+    """What one picture is made of; ``proof_of`` is the training's job, ``number`` counts from 1."""
+
+    proof_of: str
+    number: int
+    prompt: str
+    seed: int
+    width: int
+    height: int
+
+
+class PictureLikeness(_Value):
+    """One picture against the dataset: the cosine to the photos' centre; None where no face was found in it."""
+
+    number: int
+    likeness: float | None = None
+    copy_of: str | None = None  # the photo that it is nearly the same as
+
+
+class Likeness(_Value):
+    """How much the pictures look like the person: their median, and what the photos reach among themselves."""
+
+    likeness: float | None = None
+    among_photos: float | None = None
+    pictures: tuple[PictureLikeness, ...] = ()
+    advice: str = ""  # a sentence; empty where there is nothing to say
+
+
+class ProofSheet(_Value):
+    """A training's proof sheet: the jobs of its pictures, and what came of them once all have ended."""
+
+    pictures: tuple[str, ...] = ()
+    done_at: datetime | None = None
+    likeness: Likeness | None = None
