@@ -46,6 +46,6 @@ def store(message: str) -> None:
     about(job, logger)
     if job.status is Status.SUCCEEDED:
         metrics.add_metric(Metric.RESULT_STORED, MetricUnit.Count, 1)
-        if (took := training_seconds(job)) is not None:
+        if job.picture is None and (took := training_seconds(job)) is not None:
             metrics.add_metric(Metric.TRAINING_SECONDS, MetricUnit.Seconds, took)
     logger.info("result handled", status=job.status)

@@ -1,4 +1,4 @@
-"""A dataset has arrived: S3's event, in the inbox queue or bare."""
+"""A dataset has arrived: S3's event, in the inbox queue or bare; or the pictures of a proof sheet have ended."""
 
 from functools import cache
 from typing import Any
@@ -13,7 +13,7 @@ from lora_drop.jobs.errors import JobForgottenError
 from lora_drop.jobs.ids import digest_of, job_id_for
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
-from lora_drop.messages import S3Notice
+from lora_drop.messages import ProofRequest, S3Notice, inbox_message
 from lora_drop.observability import SUBMIT_OUTCOMES, Metric, about
 from lora_drop.settings import SubmitSettings, load
 
@@ -37,10 +37,32 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     return process_messages(
         event,
         context,
-        lambda body: submit_all(S3Notice.model_validate_json(body)),
+        handle,
         Metric.DATASET_FAILED,
         observers,
     )
+
+
+def handle(body: str) -> None:
+    """Do what a message of the inbox queue is about."""
+    message = inbox_message(body)
+    if isinstance(message, ProofRequest):
+        finish_proof(message.proof_of)
+    else:
+        submit_all(message)
+
+
+def finish_proof(job_id: str) -> None:
+    """Finish the proof sheet of a training, once all its pictures have ended."""
+    about(job_id, logger)
+    try:
+        job = bootstrap().proof_sheets.finish(job_id)
+    except JobForgottenError as forgotten:
+        about("", logger)
+        logger.info("proof sheet of a forgotten job dropped", digest=digest_of(str(forgotten)))
+        return
+    about(job, logger)
+    logger.info("proof sheet handled", done=job.proof is not None and not job.proof_open)
 
 
 def submit_all(notice: S3Notice) -> None:

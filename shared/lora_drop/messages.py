@@ -10,7 +10,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from lora_drop.fal.status import FalStatus, failed, finished
 from lora_drop.jobs.errors import InvalidQueryError, InvalidWebhookError
-from lora_drop.jobs.ids import JOB_ID
+from lora_drop.jobs.ids import JOB_ID, MAX_JOB_ID
 from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 
@@ -125,6 +125,23 @@ class StoreRequest(_Message):
 
     schema_version: Literal[1] = 1
     job_id: str
+
+
+class ProofRequest(_Message):
+    """Our message to the submitter: a picture of this training's proof sheet has ended."""
+
+    schema_version: Literal[1] = 1
+    proof_of: str = Field(pattern=JOB_ID.pattern, max_length=MAX_JOB_ID)
+
+
+class _Kind(_Message):
+    proof_of: str | None = None
+
+
+def inbox_message(body: str) -> S3Notice | ProofRequest:
+    """Return what a message of the inbox queue says; raises ValueError for any that is not one of the two."""
+    ours = _Kind.model_validate_json(body).proof_of is not None
+    return (ProofRequest if ours else S3Notice).model_validate_json(body)
 
 
 class StatusCheckRequest(_Message):

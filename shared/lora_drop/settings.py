@@ -123,6 +123,9 @@ class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     hold_at_low_balance: bool = Field(
         default=True, description="hold what fal's balance cannot pay, where the key may see it"
     )
+    proof_sheet: bool = Field(
+        default=False, description="make a proof sheet of each LoRA whose dataset does not say"
+    )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )
@@ -144,6 +147,7 @@ class WebhookSettings(Settings):
 class StoreSettings(PlatformSettings):
     """What storing results needs."""
 
+    inbox_queue_url: Url = Field(description="queue that datasets come in by")
     models_bucket: Name = Field(description="bucket for results and reports")
     artifact_hosts: Name = Field(
         default="fal.media", description="hosts result files may come from, by comma"

@@ -122,7 +122,7 @@ def post_first() -> Context:
         url = self._webhook_url(job)
         receipt = self.fal.submit(job.application, arguments, webhook_url=url)
         intent = self.record.intend(
-            job, Status.SUBMITTING, limits=self.limits, unchanged=request.given_up, problems=()
+            job, Status.SUBMITTING, limits=self.limits, unchanged=request.unchanged, problems=()
         )
         return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
 

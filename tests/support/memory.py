@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import DatasetRejectedError
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import Likeness, ProofSheet
 from lora_drop.ports import DatasetPage, Erasable, OpenDataset, PayloadsErased, Place, Submission
 from lora_drop.results.copies import Label
 from tests.support.builders import NOW, REQUEST_ID
@@ -258,22 +259,44 @@ class MemoryWebhookArchive:
 
     def keep(self, job: Job, delivery: RawDelivery, *, sent_at: datetime) -> None:
         digest = hashlib.sha256(delivery.body).hexdigest()
-        self.files[f"{job.prefix}{sent_at.isoformat()}-{digest}"] = delivery
+        self.files[f"{job.prefix}deliveries/{sent_at.isoformat()}-{digest}"] = delivery
 
     def kept(self, job: Job) -> Sequence[bytes]:
-        return [self.files[key].body for key in sorted(self.files) if key.startswith(job.prefix)]
+        return [
+            self.files[key].body
+            for key in sorted(self.files)
+            if key.startswith(f"{job.prefix}deliveries/")
+        ]
 
 
 @dataclass
 class MemoryQueue:
     datasets: list[DatasetVersion] = field(default_factory=list)
     handed: list[str] = field(default_factory=list)
+    proofs: list[str] = field(default_factory=list)
 
     def announce(self, dataset: DatasetVersion) -> None:
         self.datasets.append(dataset)
 
+    def finish_proof(self, job_id: str) -> None:
+        self.proofs.append(job_id)
+
     def hand_over(self, job_id: str) -> None:
         self.handed.append(job_id)
+
+
+@dataclass
+class MemoryProofs:
+    """A ProofMeasure that counts; ``breaks`` is what it raises instead."""
+
+    measured: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
+    breaks: Exception | None = None
+
+    def measure(self, parent: Job, pictures: Sequence[Job]) -> ProofSheet:
+        if self.breaks is not None:
+            raise self.breaks
+        self.measured.append((parent.job_id, tuple(each.job_id for each in pictures)))
+        return ProofSheet(likeness=Likeness(likeness=0.7, among_photos=0.8))
 
 
 @dataclass

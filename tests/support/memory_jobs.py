@@ -58,7 +58,8 @@ class MemoryJobs:
         self._check_still(unchanged)
         self._claim(job, claim)
         self.rows[job.job_id] = job
-        self.changes[job.job_id] = job.version
+        if job.picture is None:
+            self.changes[job.job_id] = job.version
         return True
 
     def get(self, job_id: str) -> Job | None:
@@ -78,7 +79,7 @@ class MemoryJobs:
             self._check(before, after, limits)
         self._claim(after, claim)
         self.rows[after.job_id] = after.with_progress_of(self.rows[before.job_id])
-        if after.status is not before.status:
+        if after.status is not before.status and after.picture is None:
             self.changes[after.job_id] = after.version
         if after.terminal:
             self.untold.add(after.job_id)
@@ -184,7 +185,11 @@ class MemoryJobs:
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         start = _start(cursor, status) if cursor else 0
         found = sorted(
-            (job for job in self.rows.values() if status in (None, job.status)),
+            (
+                job
+                for job in self.rows.values()
+                if status in (None, job.status) and job.picture is None
+            ),
             key=lambda job: job.created_at,
             reverse=True,
         )

@@ -27,6 +27,7 @@ from lora_drop.services.intake import Intake
 from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
 from lora_drop.services.progress import ProgressRecord
+from lora_drop.services.proof_sheets import ProofOrders, ProofSheets
 from lora_drop.services.reconcile import Reconciler
 from lora_drop.services.record import Record
 from lora_drop.services.retry import RetryService
@@ -46,6 +47,7 @@ from tests.support.memory import (
     MemoryFal,
     MemoryKeys,
     MemoryPayloads,
+    MemoryProofs,
     MemoryQueue,
     MemoryStatusCheck,
     MemoryStorage,
@@ -78,6 +80,8 @@ class World:
     payloads: MemoryPayloads = field(default_factory=MemoryPayloads)
     storage: MemoryStorage = field(default_factory=MemoryStorage)
     balances: MemoryBalances = field(default_factory=MemoryBalances)
+    proofs: MemoryProofs = field(default_factory=MemoryProofs)
+    proof_sheet: bool = False
     way: DeliveryMethod = DeliveryMethod.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
     pictures: Pictures = field(default_factory=BlindPictures)
@@ -127,8 +131,17 @@ class World:
             checker=Checker(self.pictures, self.fal, partial(check_checkpoint, record=self.record)),
             mender=Mender(self.pictures),
             application=APPLICATION,
+            proof_sheet=self.proof_sheet,
             notify_hosts=AllowedHosts(["customer.example"]),
         )
+
+    @property
+    def proof_orders(self) -> ProofOrders:
+        return ProofOrders(self.record, self.queue)
+
+    @property
+    def proof_sheets(self) -> ProofSheets:
+        return ProofSheets(self.record, self.proofs)
 
     @property
     def webhook_handler(self) -> WebhookHandler:
@@ -176,7 +189,9 @@ class World:
 
     @property
     def result_storer(self) -> ResultStorer:
-        return ResultStorer(self.record, self.results, self.source, self.fal, self.evidence)
+        return ResultStorer(
+            self.record, self.results, self.source, self.fal, self.evidence, self.proof_orders
+        )
 
     def intake(self, *hosts: str) -> Intake:
         """Takes orders of datasets that lie on these hosts."""
@@ -220,6 +235,7 @@ class World:
             handover=self.queue,
             fetches=self.fetches,
             waiting_queue=self.waiting_queue,
+            proofs=self.proof_orders,
             sweep=self.sweep,
             limits=self.limits,
             late_after=LATE_AFTER,
@@ -257,8 +273,11 @@ class World:
 
     def work(self) -> None:
         """The submit function takes everything out of the inbox."""
-        while self.queue.datasets:
-            self.submit(self.queue.datasets.pop(0))
+        while self.queue.datasets or self.queue.proofs:
+            while self.queue.datasets:
+                self.submit(self.queue.datasets.pop(0))
+            while self.queue.proofs:
+                self.proof_sheets.finish(self.queue.proofs.pop(0))
 
     def train(self, job: Job) -> Job:
         """fal trains what it has for this job and calls back, and the files are stored."""

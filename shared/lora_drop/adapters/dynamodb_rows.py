@@ -23,6 +23,9 @@ JOB, OPEN, WAITING, OUTBOX, SLOTS, ACCOUNT, CONTENT = (
     "CONTENT",
 )
 BY_STATUS, BY_CREATION = "by-status", "by-creation"
+# Both indexes are sorted by the first; a row without it is in neither ("Taking advantage of sparse indexes",
+# DynamoDB developer guide). So the pictures of proof sheets are in no list of jobs.
+CREATED_AT, OF_PICTURE = "created_at", "picture_created_at"
 
 
 def key_of(pk: str, sk: str) -> dict[str, Any]:
@@ -40,13 +43,18 @@ def item_of(job: Job) -> dict[str, Any]:
     serializer = TypeSerializer()
     values = json.loads(job.model_dump_json(exclude_none=True), parse_float=Decimal)
     values |= {"pk": job.job_id, "sk": JOB}
+    if job.picture is not None:
+        values[OF_PICTURE] = values.pop(CREATED_AT)
     return {name: serializer.serialize(value) for name, value in values.items()}
 
 
 def job_of(item: Mapping[str, Any]) -> Job:
     """Return the job in its row."""
     deserializer = TypeDeserializer()
-    return Job.model_validate({name: deserializer.deserialize(item[name]) for name in item})
+    values = {name: deserializer.deserialize(item[name]) for name in item}
+    if OF_PICTURE in values:
+        values[CREATED_AT] = values.pop(OF_PICTURE)
+    return Job.model_validate(values)
 
 
 def account_of(

@@ -133,8 +133,11 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
 
 
 def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
-    """Return the outbox row of this change of state; it is deleted once the event is published."""
-    if before is not None and before.status is after.status:
+    """Return the outbox row of this change of state; it is deleted once the event is published.
+
+    A picture of a proof sheet has no events.
+    """
+    if after.picture is not None or (before is not None and before.status is after.status):
         return []
     row = {**key_of(OUTBOX, after.job_id), "written": {"N": str(after.version)}}
     return [Action({"Put": {"Item": row}})]

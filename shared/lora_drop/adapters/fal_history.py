@@ -15,7 +15,7 @@ from lora_drop.adapters.fal_transport import UNANSWERED, json_object
 from lora_drop.fal.status import Finished, finished
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError, KeyRefusedError
-from lora_drop.jobs.evidence import is_of
+from lora_drop.jobs.evidence import is_of, is_of_picture
 from lora_drop.jobs.job import Job
 
 TIMEOUT = httpx.Timeout(8.0)
@@ -45,8 +45,11 @@ class FalHistory:
     def requests_for(self, job: Job, *, since: datetime) -> Sequence[str]:
         """Return the ids of the requests since then that were sent this job's dataset.
 
-        Raises FalUnavailableError when the list cannot be read to its end.
+        Those of a picture are known by their whole input. Raises FalUnavailableError when the list cannot be read
+        to its end.
         """
+        if job.picture is not None:
+            return self.requests_like(job.application, partial(is_of_picture, job), since=since)
         return self.requests_with(job.application, partial(is_of, job), since=since)
 
     def requests_with(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.jobs.job import DatasetVersion
-from lora_drop.messages import StatusCheckRequest, StoreRequest, s3_notice_for
+from lora_drop.messages import ProofRequest, StatusCheckRequest, StoreRequest, s3_notice_for
 
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
@@ -25,6 +25,11 @@ class SqsInbox:
     def announce(self, dataset: DatasetVersion) -> None:
         """Send S3's own notice for a dataset once more."""
         body = json.dumps(s3_notice_for(dataset))
+        self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def finish_proof(self, job_id: str) -> None:
+        """Send a ProofRequest to the submitter."""
+        body = ProofRequest(proof_of=job_id).model_dump_json()
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
 
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from lora_drop.services.evidence import Evidence
     from lora_drop.services.fal_updates import FalUpdateHandler
     from lora_drop.services.progress import ProgressRecord
+    from lora_drop.services.proof_sheets import ProofOrders
     from lora_drop.services.record import Record
     from lora_drop.services.waiting_queue import WaitingQueue
 
@@ -88,6 +89,11 @@ class Bootstrap[S: Settings]:
         from lora_drop.services.waiting_queue import WaitingQueue
 
         return WaitingQueue(self.jobs, self._inbox(inbox_url))
+
+    def _proof_orders(self, record: "Record", inbox_url: str) -> "ProofOrders":
+        from lora_drop.services.proof_sheets import ProofOrders
+
+        return ProofOrders(record, self._inbox(inbox_url))
 
     def _fal_updates(
         self, record: "Record", results_url: str, inbox_url: str

@@ -52,6 +52,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             handover=self._handover(settings.results_queue_url),
             fetches=self._handover(settings.fetch_queue_url),
             waiting_queue=self._waiting_queue(settings.inbox_queue_url),
+            proofs=self._proof_orders(record, settings.inbox_queue_url),
             sweep=Sweep(self.jobs, shelf, self._table, inbox, results),
             limits=settings.limits,
             late_after=timedelta(seconds=settings.late_after_seconds),

@@ -32,8 +32,10 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
         from lora_drop.services.store import ResultStorer
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
+        record = self._record(results)
         return ResultStorer(
-            record=self._record(results),
+            record=record,
+            proofs=self._proof_orders(record, self.settings.inbox_queue_url),
             results=results,
             source=self.source,
             fal=self._fal(),

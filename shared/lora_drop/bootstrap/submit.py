@@ -84,5 +84,6 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,
+            proof_sheet=settings.proof_sheet,
             notify_hosts=settings.allowed_notify_hosts,
         )

@@ -6,6 +6,8 @@ from typing import Any
 
 from pydantic import BaseModel, ConfigDict
 
+from lora_drop.jobs.proof import PICTURE_NAME
+
 # What every trainer has has a name of its own in the models bucket; some call the LoRA otherwise.
 WEIGHTS = "lora.safetensors"
 CONFIGURATION = "config.json"
@@ -17,11 +19,18 @@ KNOWN_OUTPUTS: Mapping[str, str] = {
 # Files that the job itself writes there; an output never takes one of these names.
 RESERVED_NAMES = frozenset(
     {"status.json", "job.json", "ERROR.txt", "report.html", "report.json", "dataset.zip"}
+    | {PICTURE_NAME}
     | set(KNOWN_OUTPUTS.values())
 )
 # What a result can be: weights and their configuration, both of which are looked into.
 WEIGHTS_SUFFIX = ".safetensors"
 JSON_SUFFIX = ".json"
+# What is kept of a file that is not what its name says.
+INVALID_SUFFIX = ".invalid"
+# What a result of fal-ai/flux-lora has and no trainer's (https://fal.ai/models/fal-ai/flux-lora/api).
+OF_INFERENCE = frozenset({"prompt", "has_nsfw_concepts"})
+PICTURE_TYPES = frozenset({"image/jpeg", "image/png"})
+MAX_SIDE = 16_384  # pixels
 MAX_FILE_NAME = 120
 MAX_FILES = 16  # of a result; they and their addresses have to fit into the job's row
 MAX_URL = 4096
@@ -29,7 +38,10 @@ MAX_BYTES = 10 * 1024**3  # of a file; fal itself takes LoRAs of 5 GB at most
 
 
 class Artifact(BaseModel):
-    """A file that fal offers: where it is and the name it will have with us."""
+    """A file that fal offers: where it is and the name it will have with us.
+
+    Of a picture fal says its size in pixels as well, and whether its safety checker has made it black.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -37,6 +49,9 @@ class Artifact(BaseModel):
     url: str
     content_type: str | None = None
     size: int | None = None
+    width: int | None = None
+    height: int | None = None
+    blackened: bool | None = None
 
 
 class Upload(BaseModel):
@@ -80,6 +95,21 @@ def has_weights(artifacts: Sequence[Artifact]) -> bool:
     return any(is_weights(each) for each in artifacts)
 
 
+def is_picture(artifact: Artifact) -> bool:
+    """Return whether a file has to be the picture of a request for one."""
+    return artifact.name.removesuffix(INVALID_SUFFIX) == PICTURE_NAME
+
+
+def is_essential(artifact: Artifact) -> bool:
+    """Return whether a result without this file is none."""
+    return is_weights(artifact) or is_picture(artifact)
+
+
+def of_kind(artifacts: Sequence[Artifact], *, picture: bool) -> tuple[Artifact, ...]:
+    """Return those files of a result that a job of this kind keeps: a picture, or what a training makes."""
+    return tuple(each for each in artifacts if is_picture(each) is picture)
+
+
 def is_json(artifact: Artifact) -> bool:
     """Return whether a file has to be JSON."""
     kind = (artifact.content_type or "").partition(";")[0].strip().lower()
@@ -91,8 +121,11 @@ def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
     """Return the weights and JSON files of a result, the trainer's own first, under the names they are kept by.
 
     A File is an object with a ``url`` (fal's File type: url, content_type, file_name, file_size). Files
-    of other kinds are left out: what cannot be looked into is not brought into the house.
+    of other kinds are left out: what cannot be looked into is not brought into the house. A result of
+    inference has one picture instead, the first of its ``images``.
     """
+    if OF_INFERENCE & payload.keys() and not KNOWN_OUTPUTS.keys() & payload.keys():
+        return _pictures(payload)
     found: dict[str, Artifact] = {}
     # A sort that keeps the rest in fal's order.
     for output in sorted(payload, key=lambda output: output not in KNOWN_OUTPUTS):
@@ -105,6 +138,31 @@ def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
             if kept and len(artifact.url) <= MAX_URL and len(found) < MAX_FILES:
                 found[artifact.name] = artifact
     return tuple(found.values())
+
+
+def _pictures(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
+    """Return the first picture of ``images``, with what ``has_nsfw_concepts`` says of it."""
+    images, unsafe = payload.get("images"), payload.get("has_nsfw_concepts")
+    item = images[0] if isinstance(images, list) and images else None
+    if not (isinstance(item, Mapping) and isinstance(url := item.get("url"), str)):
+        return ()
+    if len(url) > MAX_URL:
+        return ()
+    said = item.get("content_type")
+    first = unsafe[0] if isinstance(unsafe, list) and unsafe else None
+    picture = Artifact(
+        name=PICTURE_NAME,
+        url=url,
+        content_type=said if said in PICTURE_TYPES else "image/jpeg",
+        width=_pixels(item.get("width")),
+        height=_pixels(item.get("height")),
+        blackened=first if isinstance(first, bool) else None,
+    )
+    return (picture,)
+
+
+def _pixels(value: object) -> int | None:
+    return value if type(value) is int and 0 < value <= MAX_SIDE else None
 
 
 def _artifact(name: str, item: Mapping[str, Any]) -> Artifact:

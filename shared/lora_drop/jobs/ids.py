@@ -25,6 +25,13 @@ def job_id_for(bucket: str, key: str, version_id: str, attempt: int = 1) -> str:
     return f"{_slug(_without_zip(key.rsplit('/', 1)[-1]))}-{digest[:10]}"
 
 
+def picture_job_id(proof_of: str, number: int) -> str:
+    """Return the id of the job of one picture: the same number of the same training is always the same job."""
+    slug = proof_of.rpartition("-")[0]
+    digest = hashlib.sha256(f"{proof_of}\npicture {number}".encode()).hexdigest()
+    return f"{slug}-{digest[:10]}"
+
+
 def fetched_key(identity: str, name: str) -> str:
     """Return the key that a file is fetched to: equal for equal orders, which ``identity`` tells apart."""
     return f"fetched/{hashlib.sha256(identity.encode()).hexdigest()[:32]}/{name}"

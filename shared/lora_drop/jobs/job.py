@@ -14,7 +14,7 @@ from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
-from lora_drop.jobs.proof import PictureOrder, ProofSheet
+from lora_drop.jobs.proof import PROOF_FOLDER, PictureOrder, ProofSheet
 from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionError, Status
 
 # A job that comes back to one of these trains once more, from its first step.
@@ -285,7 +285,16 @@ class Job(_Value):
     @property
     def prefix(self) -> str:
         """Return where the job's files lie in the models bucket, with the closing slash."""
-        return result_prefix(self.dataset.key, self.job_id)
+        if self.picture is None:
+            return result_prefix(self.dataset.key, self.job_id)
+        folder = result_prefix(self.dataset.key, self.picture.proof_of)
+        return f"{folder}{PROOF_FOLDER}/{self.picture.number}/"
+
+    @property
+    def proof_open(self) -> bool:
+        """Return whether the job has its LoRA, and a proof sheet of it was ordered and is not done."""
+        ordered = self.proof is not None and self.proof.done_at is None
+        return ordered and self.status is Status.SUCCEEDED
 
 
 def _without_vain_tries(history: tuple[Step, ...]) -> tuple[Step, ...]:

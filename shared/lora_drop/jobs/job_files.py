@@ -31,6 +31,20 @@ _HEADLINES: Mapping[Status, str] = {
 }
 
 
+_OF_PICTURE: Mapping[Status, str] = {
+    Status.HELD: "it waits for a person, or for money, and the sheet waits for it. It is not at fal.",
+    Status.SUBMIT_UNKNOWN: (
+        "it is not known whether fal accepted it. It will not be sent again by itself, so nothing is paid twice; "
+        "evidence from fal is awaited."
+    ),
+    Status.STORING: (
+        "it is made and paid, but could not be copied yet. It is tried again by itself; fal keeps it for about an hour."
+    ),
+    Status.FAILED: "it could not be made. The sheet is made without it.",
+    Status.EXPIRED: "fal no longer keeps it. The sheet is made without it.",
+}
+
+
 def status_text(job: Job) -> str:
     """Return ``status.json``."""
     return json.dumps(public(job), indent=2) + "\n"
@@ -43,19 +57,21 @@ def of_job(message: str, job_id: str) -> str:
 
 def error_text(job: Job) -> str:
     """Return ``ERROR.txt``: what is wrong and what to do, in plain words."""
-    lines = [
-        _HEADLINES[job.status],
-        "",
-        f"Dataset: {job.dataset.key}",
-        f"Job:     {job.job_id}",
-        "",
-    ]
+    lines = [_headline(job), "", f"Dataset: {job.dataset.key}", f"Job:     {job.job_id}", ""]
     for problem in job.problems:
         lines += [f"- {of_job(problem.message, job.job_id)}", f"  ({problem.code})"]
     retry = f"lora-drop retry {job.job_id}"
-    if job.status in (Status.FAILED, Status.EXPIRED) and retry not in "\n".join(lines):
+    ended = job.status in (Status.FAILED, Status.EXPIRED)
+    if ended and job.picture is None and retry not in "\n".join(lines):
         lines += ["", f"To pay for it once more, with the same photos: {retry}"]
     return "\n".join(lines) + "\n"
+
+
+def _headline(job: Job) -> str:
+    if job.picture is None:
+        return _HEADLINES[job.status]
+    which = f"Picture {job.picture.number} of the proof sheet of {job.picture.proof_of}"
+    return f"{which}: {_OF_PICTURE[job.status]}"
 
 
 def job_text(job: Job) -> str:

@@ -16,6 +16,8 @@ def submission_unknown(reason: str) -> Problem:
     )
 
 
+WITHOUT_IT = "The proof sheet is made without this picture."
+
 # The function that submitted the job died before it had written down what fal answered.
 UNKNOWN = submission_unknown("the submission was interrupted")
 FAL_UNREACHABLE = Problem(
@@ -33,6 +35,11 @@ GONE = Problem(
     message="fal no longer knows this request: it keeps a result for about an hour. "
     "Look for it in fal's dashboard, or pay for a new training with lora-drop retry JOB.",
 )
+PICTURE_GONE = Problem(
+    code="result_expired",
+    message="fal no longer knows the request of this picture: it keeps a result for about an hour. Look for it in fal's "
+    f"dashboard. {WITHOUT_IT}",
+)
 DENIED = Problem(
     code="result_denied",
     message="fal says that it has no result of this request. It is asked once more in a few minutes; "
@@ -43,6 +50,15 @@ CHECKPOINT_MISSING = Problem(
     message="The LoRA that this training was to go on from is no longer in the models bucket. Put "
     "it back and let the job go on with lora-drop approve JOB, or cancel it.",
 )
+LORA_MISSING = Problem(
+    code="lora_missing",
+    message="The LoRA that this picture was to be made with is no longer in the models bucket. Nothing was paid. "
+    f"{WITHOUT_IT}",
+)
+PICTURE_BLACKENED = Problem(
+    code="picture_blackened",
+    message="fal's safety checker has made this picture black. It was paid for; the LoRA is not touched by that.",
+)
 COPY_MISSING = Problem(
     code="clean_copy_missing",
     message="The mended copy of the dataset (dataset.zip beside this file) is no longer there. Cancel "
@@ -52,6 +68,10 @@ CANCELLED = Problem(
     code="cancelled_by_person",
     message="It was cancelled before it was sent; nothing was paid. lora-drop retry JOB sends it "
     "after all.",
+)
+PICTURE_CANCELLED = Problem(
+    code="cancelled_by_person",
+    message=f"It was cancelled before it was sent; nothing was paid. {WITHOUT_IT}",
 )
 CANCELLED_UNCHECKED = Problem(
     code="cancelled_by_person",
@@ -130,12 +150,12 @@ ACCOUNT_CODES = frozenset(
 )
 
 
-def cancelled_at_fal(*, billed: bool | None) -> Problem:
-    """Return the problem that fal has stopped a training because a person wanted it to."""
+def cancelled_at_fal(*, billed: bool | None, picture: bool = False) -> Problem:
+    """Return the problem that fal has stopped a training, or a picture, because a person wanted it to."""
+    on = WITHOUT_IT if picture else "lora-drop retry JOB trains it after all."
     return Problem(
         code="cancelled_by_person",
-        message=f"It was cancelled, and fal has stopped it. {MONEY[billed]} lora-drop retry JOB trains "
-        "it after all.",
+        message=f"It was cancelled, and fal has stopped it. {MONEY[billed]} {on}",
     )
 
 

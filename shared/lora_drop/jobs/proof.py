@@ -3,6 +3,7 @@
 Each picture is a job of its own, so it is paid for, sent, awaited and stored by the same rules as a training.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from pydantic import BaseModel, ConfigDict
@@ -47,8 +48,14 @@ class Likeness(_Value):
 
 
 class ProofSheet(_Value):
-    """A training's proof sheet: the jobs of its pictures, and what came of them once all have ended."""
+    """A training's proof sheet: the jobs of its pictures, and what came of them once all have ended.
+
+    ``note`` is a sentence where there is no picture, or no number, and why. ``made_from`` are the versions of the
+    pictures' rows that the finished sheet was made from: of another one it does not know.
+    """
 
     pictures: tuple[str, ...] = ()
+    note: str = ""
+    made_from: Mapping[str, int] = {}
     done_at: datetime | None = None
     likeness: Likeness | None = None

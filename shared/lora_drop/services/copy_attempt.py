@@ -17,7 +17,8 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.ports import CopyStore
 from lora_drop.results.copies import Label, OpenArtifact, Part
-from lora_drop.results.validation import Check, check_for
+from lora_drop.results.validation import Check
+from lora_drop.services.picture_check import check_for
 from lora_drop.services.prefetch import Arrivals, spans
 
 PIECE = 1024**2

@@ -68,6 +68,17 @@ class DatasetUrls:
         """Return where fal gets the LoRA from that a training goes on from."""
         return self.results.url(weights, self.seconds)
 
+    def of_weights(self, weights: StoredFile) -> DatasetUrl:
+        """Return where fal gets the LoRA from that a picture is made with."""
+        url, expires_at = (
+            self.of_checkpoint(weights),
+            self.clock() + timedelta(seconds=self.seconds),
+        )
+        sent = DatasetDelivery(
+            way=DeliveryMethod.PRESIGNED, sha256=fingerprint(url), expires_at=expires_at
+        )
+        return DatasetUrl(url, sent)
+
     def _archive(self, job: Job) -> RangedReader:
         return (
             self.results.reader(job.clean) if job.clean else self.datasets.open(job.dataset).archive

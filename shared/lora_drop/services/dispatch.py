@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
+from lora_drop.fal.proof_prompts import picture_arguments
 from lora_drop.jobs.budget import Limits, month_of
 from lora_drop.jobs.errors import (
     BalanceTooLowError,
@@ -26,6 +27,7 @@ from lora_drop.jobs.job_problems import (
     DATASET_UNREADABLE,
     FAL_BUSY,
     FAL_UNREACHABLE,
+    LORA_MISSING,
     balance_too_low,
     came_after_all,
     of_account,
@@ -35,12 +37,14 @@ from lora_drop.jobs.job_problems import (
     submission_unknown,
 )
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import PictureOrder
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.jobs.time_limits import DISPATCH_PATIENCE
 from lora_drop.ports import DatasetStore, FalClient, Inbox
 from lora_drop.services.account_balance import AccountBalance
 from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
 from lora_drop.services.deduplication import Deduplication
+from lora_drop.services.proof_sheets import report_picture
 from lora_drop.services.record import Record
 
 SETTLE_ATTEMPTS = 5
@@ -51,11 +55,14 @@ PAUSE = timedelta(minutes=1)
 
 @dataclass(frozen=True, slots=True)
 class SubmissionRequest:
-    """What a POST is made of; none is made once one of ``given_up`` has got its result after all."""
+    """What a POST is made of; none is made once one of ``unchanged`` is not what it was read as.
+
+    These are the jobs that were given up, one of which may have got its result after all; of a picture, its training.
+    """
 
     address: DatasetUrl
     checkpoint: str
-    given_up: Sequence[Job]
+    unchanged: Sequence[Job]
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,6 +103,7 @@ class Dispatcher:
                 break
             except ConflictError:
                 continue  # another invocation sent it, or stopped it
+            report_picture(self.inbox, sent[-1])
             if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
                 break
         return tuple(sent)
@@ -127,12 +135,27 @@ class Dispatcher:
 
     def _request_for(self, job: Job) -> SubmissionRequest | Problem:
         """Return what is to be sent, or what a person has to see to first; raises what delivery raises."""
+        if job.picture is not None:
+            return self._picture_request(job, job.picture)
         self.datasets.open(job.dataset)
         given_up = Deduplication(self.record).superseded_jobs(job)
         checkpoint = self._checkpoint(job)
         if problem := self._in_the_way(job, given_up, checkpoint):
             return problem
         return SubmissionRequest(self._address(job), checkpoint or "", given_up)
+
+    def _picture_request(self, job: Job, order: PictureOrder) -> SubmissionRequest | Problem:
+        """Return the request for a picture, which is not sent once its training has been changed or forgotten.
+
+        Raises DatasetRejectedError where the LoRA is gone.
+        """
+        if not job.approved and (problem := self._too_dear(job)):
+            return problem
+        parent = self.record.jobs.get(order.proof_of)
+        weights = parent.weights if parent else None
+        if parent is None or weights is None or not self.record.results.has(weights):
+            raise DatasetRejectedError([LORA_MISSING])
+        return SubmissionRequest(self.addresses.of_weights(weights), "", (parent,))
 
     def _address(self, job: Job) -> DatasetUrl:
         """Return where fal is to get the dataset from; raises NoSlotError rather than upload in vain."""
@@ -206,7 +229,7 @@ class Dispatcher:
                 job,
                 Status.SUBMITTING,
                 limits=limit.within(self.limits) if limit else self.limits,
-                unchanged=request.given_up,
+                unchanged=request.unchanged,
                 delivery=request.address.delivery,
                 problems=(),
             )
@@ -234,6 +257,8 @@ class Dispatcher:
         raise ConflictError(f"{intent.job_id} keeps changing")
 
     def _arguments(self, job: Job, request: SubmissionRequest) -> dict[str, object]:
+        if job.picture is not None:
+            return picture_arguments(job.picture, request.address.url)
         if job.parameters is None:
             raise ValueError(f"{job.job_id} is {job.status} without parameters")
         arguments = job.parameters.arguments(request.address.url)

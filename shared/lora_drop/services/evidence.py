@@ -76,6 +76,14 @@ def every(jobs: JobStore) -> Iterator[Job]:
             return
 
 
+def with_pictures(jobs: JobStore) -> Iterator[Job]:
+    """Yield every job there is, each followed by the pictures of its proof sheet, which are on no list."""
+    for job in every(jobs):
+        yield job
+        pictures = (jobs.get(each) for each in (job.proof.pictures if job.proof else ()))
+        yield from (each for each in pictures if each is not None)
+
+
 def has_request(job: Job, request_id: str) -> bool:
     """Return whether this job has, or had, this request; a duplicate has but its original's."""
     return request_id in (job.request_id, *job.earlier_requests) and not job.duplicate_of

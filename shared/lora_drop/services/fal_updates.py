@@ -1,9 +1,10 @@
 """The one place where a status of fal changes a job: webhooks and the reconciler both call it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
+from lora_drop.jobs.artifacts import of_kind
 from lora_drop.jobs.budget import ChargeState
 from lora_drop.jobs.errors import ForeignRequestError
 from lora_drop.jobs.job import Job
@@ -11,11 +12,13 @@ from lora_drop.jobs.job_problems import (
     DENIED,
     GONE,
     PAY_ONCE_MORE,
+    PICTURE_GONE,
     RESULT_INVALID,
     cancelled_at_fal,
 )
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import Handover
+from lora_drop.services.proof_sheets import report_picture
 from lora_drop.services.record import Record
 from lora_drop.services.waiting_queue import WaitingQueue
 
@@ -44,6 +47,7 @@ class FalUpdateHandler:
         adopts the request that its own token vouches for.
         """
         job = self.record.known(job_id)
+        fact = _for(job, fact)
         if comes_after_all(job, fact):
             return self._written(job, _taken_back(job, fact, self.record), fact)
         if fact.request_id in job.earlier_requests:
@@ -57,6 +61,7 @@ class FalUpdateHandler:
     def _written(self, before: Job, job: Job, fact: FalStatus) -> Job:
         if job is not before:
             job = self.record.write(before, job)
+            report_picture(self.waiting_queue.inbox, job)
             if before.at_fal and not job.at_fal:
                 self.waiting_queue.wake_next()
         if job.status is Status.STORING and isinstance(fact, Finished):
@@ -79,6 +84,13 @@ class FalUpdateHandler:
         if DENIED in job.problems:
             return job
         return _changed(job, problems=(*job.problems, DENIED), updated_at=self.record.clock())
+
+
+def _for(job: Job, fact: FalStatus) -> FalStatus:
+    """Return the fact with the files that a job of this kind keeps."""
+    if not isinstance(fact, Finished):
+        return fact
+    return replace(fact, artifacts=of_kind(fact.artifacts, picture=job.picture is not None))
 
 
 def comes_after_all(job: Job, fact: FalStatus) -> bool:
@@ -155,7 +167,7 @@ def _consequence(job: Job, fact: FalStatus, *, asked: bool) -> tuple[Status | No
                 return Status.FAILED, changes
             return _cancelled(job, fact, changes, asked=asked)
         case Gone():
-            return Status.EXPIRED, {"problems": (GONE,)}
+            return Status.EXPIRED, {"problems": (PICTURE_GONE if job.picture else GONE,)}
 
 
 def _cancelled(
@@ -173,7 +185,11 @@ def _cancelled(
         return None, {}
     if billed is None and job.status is Status.SUBMITTED and not failed.ran:
         billed = False
-    changes |= {"by": job.cancel_by, "problems": (cancelled_at_fal(billed=billed),)}
+    picture = job.picture is not None
+    changes |= {
+        "by": job.cancel_by,
+        "problems": (cancelled_at_fal(billed=billed, picture=picture),),
+    }
     return Status.CANCELLED, {**changes, "billed": billed is not False}
 
 

@@ -134,12 +134,35 @@ class ForgetService:
         if job is None:
             raise JobNotFoundError(job_id)
         _check_ended(job)
+        if job.picture is not None:
+            raise ActionNotAllowedError(
+                f"{job_id} is a picture of the proof sheet of {job.picture.proof_of}, and goes with it: "
+                f"lora-drop forget {job.picture.proof_of}"
+            )
         found = RelatedJobs(self.jobs).of(job)
         if found and not family:
             raise SharedJobError(job_id, [kin.job.job_id for kin in found], sentences(found))
         for kin in found:
             _check_ended(kin.job)
-        return (job, *(kin.job for kin in found))
+        trainings = (job, *(kin.job for kin in found))
+        return (*trainings, *(each for training in trainings for each in self._pictures(training)))
+
+    def _pictures(self, job: Job) -> Sequence[Job]:
+        """Return the pictures of a job's proof sheet, all of them ended.
+
+        Raises ActionNotAllowedError also while one is still to be opened: nothing may be opened for a job that is gone.
+        """
+        found = []
+        for picture_id in job.proof.pictures if job.proof else ():
+            picture = self.jobs.get(picture_id)
+            if picture is not None:
+                _check_ended(picture)
+                found.append(picture)
+            elif not self.jobs.forgotten(picture_id):
+                raise ActionNotAllowedError(
+                    f"the proof sheet of {job.job_id} is being ordered; try again in some minutes"
+                )
+        return found
 
     def _begun(self, job_id: str, *, family: bool) -> Erasure:
         """Return the tombstones of a job and its family.
@@ -228,8 +251,10 @@ class ForgetService:
         """Return what lies in the two buckets: versions, and unfinished uploads."""
         key, folder = Place(job.dataset.key), Place(job.prefix, folder=True)
         mine = partial(_of_this_drop, job.dataset, erasure.dropped_by)
-        dropped = filter(None, map(mine, self.datasets.versions(key)))
-        uploads = filter(None, map(mine, self.datasets.unfinished(key)))
+        # A picture has no dataset of its own, and its training may still be there.
+        kept = job.picture is not None
+        dropped = filter(None, map(mine, () if kept else self.datasets.versions(key)))
+        uploads = filter(None, map(mine, () if kept else self.datasets.unfinished(key)))
         files, unfinished = self.results.versions(folder), self.results.unfinished(folder)
         return (self.datasets, dropped, uploads), (self.results, files, unfinished)
 

@@ -12,12 +12,14 @@ from lora_drop.jobs.job_problems import (
     CANCELLED_UNCHECKED,
     EARLIER_CAME,
     MONEY_CODES,
+    PICTURE_CANCELLED,
 )
-from lora_drop.jobs.problems import codes_of
+from lora_drop.jobs.problems import Problem, codes_of
 from lora_drop.jobs.status import Status
 from lora_drop.ports import FalClient, Inbox
-from lora_drop.services.evidence import every, has_request
+from lora_drop.services.evidence import has_request, with_pictures
 from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.proof_sheets import report_picture
 from lora_drop.services.record import Record
 
 WHY_NOT_CANCELLED = {
@@ -85,8 +87,9 @@ class ManualActions:
         """
         job = self.record.known(job_id)
         if job.status in (Status.RECEIVED, Status.READY, Status.HELD):
-            problem = CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED
-            return self.record.move(job, Status.CANCELLED, by=by, problems=(problem,))
+            cancelled = self.record.move(job, Status.CANCELLED, by=by, problems=(_cancelled(job),))
+            report_picture(self.inbox, cancelled)
+            return cancelled
         if job.status not in (Status.SUBMITTED, Status.TRAINING) or job.request_id is None:
             why = WHY_NOT_CANCELLED.get(job.status, f"has ended: {job.status}")
             raise ActionNotAllowedError(f"{job_id} {of_job(why, job_id)}")
@@ -106,7 +109,8 @@ class ManualActions:
 
     def _whose(self, request_id: str) -> Job | None:
         """Return the job that has, or had, this request."""
-        return next((job for job in every(self.record.jobs) if has_request(job, request_id)), None)
+        jobs = self.record.jobs
+        return next((job for job in with_pictures(jobs) if has_request(job, request_id)), None)
 
     def _in_doubt(self, job_id: str) -> Job:
         return self._waiting(job_id, Status.SUBMIT_UNKNOWN)
@@ -116,3 +120,10 @@ class ManualActions:
         if job.status is not status:
             raise ActionNotAllowedError(f"{job_id} is {job.status}; this is for {status} alone")
         return job
+
+
+def _cancelled(job: Job) -> Problem:
+    """Return what is said of a job that is cancelled before it is sent."""
+    if job.picture is not None:
+        return PICTURE_CANCELLED
+    return CANCELLED_UNCHECKED if job.status is Status.RECEIVED else CANCELLED

@@ -27,6 +27,7 @@ from lora_drop.ports import FalClient, Handover, Inbox
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.progress import ProgressRecord
+from lora_drop.services.proof_sheets import ProofOrders
 from lora_drop.services.record import SETTLED_AFTER, Record
 from lora_drop.services.round_counts import Round, RoundCounts, RoundIncompleteError
 from lora_drop.services.sweep import Outbox, Sweep
@@ -68,6 +69,7 @@ class Reconciler:
     handover: Handover
     fetches: Handover
     waiting_queue: WaitingQueue
+    proofs: ProofOrders
     sweep: Sweep
     limits: Limits
     late_after: timedelta
@@ -92,7 +94,9 @@ class Reconciler:
             if self.tick() > until:
                 break  # the next round begins with the urgent ones again
             helped = round_.attempt(job.job_id, partial(self._help, job))
-            if helped and job.terminal and now - job.updated_at >= SETTLED_AFTER:
+            # Once for each training: pictures are none, and one whose proof sheet is open comes again.
+            ended = job.terminal and job.picture is None and not job.proof_open
+            if helped and ended and now - job.updated_at >= SETTLED_AFTER:
                 round_.ended[job.status] += 1
                 round_.attempt("the training times", partial(self.progress.remember, job))
         round_.attempt("the datasets", lambda: round_.swept.add(self.sweep.datasets(now)))
@@ -154,6 +158,10 @@ class Reconciler:
     def _help(self, job: Job) -> None:
         if job.fetching or (job.terminal and job.uploads and is_fetched(job.dataset.key)):
             self._fetch_again(job)
+            return
+        if job.terminal:
+            self.proofs.go_on(job)
+            self.record.publish_again(job)
             return
         match job.status:
             case Status.RECEIVED:

@@ -97,8 +97,11 @@ class Record:
         """Publish the job's state as an event; return False where that has to be done later.
 
         The write of a change puts it into the outbox, where it stays until it is published: if this
-        call fails or never happens, the reconciler's next round publishes it.
+        call fails or never happens, the reconciler's next round publishes it. A picture of a proof sheet has no
+        events: the training's sheet says what came of it.
         """
+        if job.picture is not None:
+            return True
         try:
             change = StatusChange.of(
                 job, bucket=self.results.bucket, with_reference=self.reference_in_events
@@ -130,8 +133,11 @@ class Record:
     def close_when_settled(self, job: Job) -> None:
         """Take an ended job off the list of open jobs once no function can still write its files.
 
-        A function that stopped with an older state in memory may write it as long as it lives.
+        A function that stopped with an older state in memory may write it as long as it lives. A training whose
+        proof sheet is not done stays on it: the reconciler goes on with the sheet.
         """
+        if job.proof_open:
+            return
         if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
             self.jobs.close(job)
 

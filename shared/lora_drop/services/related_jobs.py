@@ -42,7 +42,9 @@ class RelatedJobs:
         """
         # The list of all may be a moment old; what has just ended is on the other one, which is not.
         listed = (*every(self.jobs), *self.jobs.unfinished())
-        known = {each.job_id: each for each in sorted(listed, key=lambda each: each.created_at)}
+        # The pictures of a proof sheet go with their training, and are on one of the two lists alone.
+        trainings = (each for each in listed if each.picture is None)
+        known = {each.job_id: each for each in sorted(trainings, key=lambda each: each.created_at)}
         known.pop(job.job_id, None)
         family, ahead = list[RelatedJob](), [job]
         while ahead:

@@ -15,6 +15,7 @@ from lora_drop.messages import WebhookBody
 from lora_drop.ports import Claim, Deliveries, Inbox, Prices
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.fal_updates import FalUpdateHandler
+from lora_drop.services.proof_sheets import ordered_sheet
 from lora_drop.services.record import Record
 
 WAYS_ON = {
@@ -81,6 +82,10 @@ class RetryService:
         return job
 
     def _check(self, job: Job, *, resume: bool) -> None:
+        if job.picture is not None:
+            raise ActionNotAllowedError(
+                f"{job.job_id} is a picture of the proof sheet of {job.picture.proof_of}, and is made once"
+            )
         if not job.terminal:
             way = WAYS_ON.get(job.status, "it goes on by itself")
             raise ActionNotAllowedError(f"{job.job_id} is {job.status}; {of_job(way, job.job_id)}")
@@ -106,6 +111,8 @@ class RetryService:
         kept = {*FIELDS, "clean", "images", "preset", "parameters", "parameter_sources"}
         learnt = {name: getattr(ended, name) for name in kept}
         learnt["estimated_cost_usd"] = self._cost_of(ended)
+        wanted = ended.proof is not None
+        learnt["proof"] = ordered_sheet(ended.application, wanted=wanted, now=now)
         digest = None if new.force_retrain else ended.content_digest
         return new.move(Status.READY, now=now, by=by, content_digest=digest, **learnt)
 

@@ -7,7 +7,7 @@ from datetime import timedelta
 from time import monotonic
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
-from lora_drop.jobs.artifacts import WEIGHTS, Artifact, has_weights, is_weights
+from lora_drop.jobs.artifacts import INVALID_SUFFIX, WEIGHTS, Artifact, is_essential, of_kind
 from lora_drop.jobs.errors import (
     DownloadInterruptedError,
     FalUnavailableError,
@@ -33,16 +33,17 @@ from lora_drop.services.copy import PART, Copier
 from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease, new_owner
+from lora_drop.services.proof_sheets import ProofOrders, report_picture
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
 from lora_drop.services.result_problems import (
     not_copied,
     result_gone,
     result_invalid,
+    said_of,
     without_files,
 )
 
-INVALID_SUFFIX = ".invalid"
 # A file that is of another size than fal says is taken for one that is not there yet; so long. A server that says a wrong size for ever must not keep a job from its end.
 SETTLED_AFTER = timedelta(minutes=30)
 # What is not what its name says may be a page that a server shows for a moment.
@@ -70,6 +71,7 @@ class ResultStorer:
     source: ArtifactSource
     fal: FalClient
     evidence: Evidence
+    proofs: ProofOrders
     lease: timedelta = STORE_LEASE
     patience: timedelta = STORE_PATIENCE
     patience_whole: timedelta = STORE_PATIENCE_WHOLE
@@ -91,12 +93,12 @@ class ResultStorer:
             if job.terminal:
                 self._abort_uploads(job)
             self.record.publish_again(job)
-            return job
+            return self._followed(job)
         job_lease = JobLease.take(self.record, job, owner=self.owner(), length=self.lease)
         if job_lease is None:
             return job
         try:
-            return self._end(job_lease)
+            return self._followed(self._end(job_lease))
         except (DownloadInterruptedError, HostNotAllowedError) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
             job_lease.give_back(None if job_lease.job.problems else not_copied(trouble))
@@ -105,6 +107,11 @@ class ResultStorer:
             with suppress(Exception):  # it runs out by itself, and this must not hide the cause
                 job_lease.give_back()
             raise
+
+    def _followed(self, job: Job) -> Job:
+        """Return the job after what its end begins: a training's proof sheet, or the end of one."""
+        report_picture(self.proofs.inbox, job)
+        return self.proofs.begin(job)
 
     @property
     def _copier(self) -> Copier:
@@ -127,7 +134,7 @@ class ResultStorer:
             to, problems = Status.FAILED, (unusable.problem,)
         self._abort_uploads(job_lease.job)
         known = {"artifacts": artifacts or job_lease.job.artifacts, "problems": problems}
-        if to is Status.SUCCEEDED:
+        if to is Status.SUCCEEDED and job_lease.job.picture is None:
             done = job_lease.job.model_copy(update=known)
             self.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
             write_result_page(self.results, done)
@@ -145,13 +152,13 @@ class ResultStorer:
         """
         until = self.now() + self.patience.total_seconds()
         artifacts = job_lease.job.artifacts
-        if not has_weights(artifacts):
+        if not any(map(is_essential, artifacts)):
             artifacts = self._artifacts(job_lease)
             # Kept before anything is copied: fal may have forgotten them by the next try.
             job_lease.name(artifacts)
         bad = self._copy(job_lease, artifacts, until)
         if not bad:
-            return artifacts, ()
+            return artifacts, said_of(artifacts)
         over: ResultGoneError | ResultUnusableError | None = None
         try:
             artifacts = self._artifacts(job_lease)
@@ -208,7 +215,7 @@ class ResultStorer:
         A configuration that is larger than one can be is not kept: what is wanted of the result is its LoRA.
         """
         problems = []
-        usable = not any(is_weights(each) and each.name in bad for each in artifacts)
+        usable = not any(is_essential(each) and each.name in bad for each in artifacts)
         for artifact in artifacts:
             why = bad.get(artifact.name)
             if not isinstance(why, ResultInvalidError):
@@ -227,16 +234,19 @@ class ResultStorer:
         """Return the result as fal keeps it, for a webhook that came without one."""
         job = job_lease.job
         match self._fact(job_lease):
-            case Finished(artifacts=artifacts) if has_weights(artifacts):
+            case Finished(artifacts=artifacts) if any(map(is_essential, artifacts)):
                 return artifacts
             case Finished(request_id=request_id) if not self._early(job):
-                raise ResultUnusableError(without_files(request_id))
+                raise ResultUnusableError(
+                    without_files(request_id, picture=job.picture is not None)
+                )
             case Failed(problem=problem):
                 raise ResultUnusableError(problem)
             case Gone():
                 raise ResultGoneError(job.job_id)
             case _:
-                raise FalUnavailableError(f"fal names no LoRA for {job.job_id} yet")
+                what = "picture" if job.picture else "LoRA"
+                raise FalUnavailableError(f"fal names no {what} for {job.job_id} yet")
 
     def _early(self, job: Job) -> bool:
         """Return whether fal must still have the result: it keeps one for so long."""
@@ -259,4 +269,7 @@ class ResultStorer:
             fact = self.evidence.stored_result(job, job.request_id, now) or fact
         if not isinstance(fact, Gone | Failed):
             job_lease.forget(DENIED)
+        if isinstance(fact, Finished):
+            kept = of_kind(fact.artifacts, picture=job.picture is not None)
+            fact = replace(fact, artifacts=kept)
         return fact

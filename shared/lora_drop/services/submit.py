@@ -3,7 +3,7 @@
 from dataclasses import dataclass, field
 
 from lora_drop.datasets.dataset import content_digest
-from lora_drop.datasets.owner_metadata import forced, kept_owner_fields, owner_fields
+from lora_drop.datasets.owner_metadata import forced, kept_owner_fields, owner_fields, proof_wanted
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.fal.hosts import AllowedHosts
 from lora_drop.jobs.artifacts import StoredFile
@@ -19,6 +19,7 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
+from lora_drop.services.proof_sheets import ordered_sheet
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
 
@@ -33,7 +34,10 @@ class SubmitResult:
 
 @dataclass(frozen=True, slots=True)
 class Submitter:
-    """Takes datasets in: checks, deduplicates, mends them and sends what waits."""
+    """Takes datasets in: checks, deduplicates, mends them and sends what waits.
+
+    ``proof_sheet``: whether one is made of a LoRA whose dataset says nothing of that.
+    """
 
     record: Record
     datasets: DatasetStore
@@ -41,6 +45,7 @@ class Submitter:
     checker: Checker
     mender: Mender
     application: str
+    proof_sheet: bool = False
     notify_hosts: AllowedHosts = field(default_factory=lambda: AllowedHosts(()))
 
     def submit_dataset(self, dataset: DatasetVersion) -> SubmitResult:
@@ -127,13 +132,16 @@ class Submitter:
             job_id=job.job_id,
         )
 
-    def _ready(self, job: Job, good: ValidDataset) -> Job:
+    def _ready(self, job: Job, found: OpenDataset, good: ValidDataset) -> Job:
         """Return the job as it would wait to be sent."""
-        resolved = good.resolved
+        resolved, now = good.resolved, self.record.clock()
+        said = proof_wanted(found.metadata)
+        wanted = self.proof_sheet if said is None else said
         return job.move(
             Status.READY,
-            now=self.record.clock(),
+            now=now,
             application=resolved.values.trainer,
+            proof=ordered_sheet(resolved.values.trainer, wanted=wanted, now=now),
             images=len(good.dataset.images),
             preset=resolved.preset,
             parameters=resolved.values,
@@ -149,7 +157,7 @@ class Submitter:
 
         Raises ConflictError when another job claims the content at the same moment.
         """
-        ready = self._ready(job, good)
+        ready = self._ready(job, found, good)
         owner = self.record.jobs.owner(ready.content_digest or "")
         same = self._same(job, owner, earlier=earlier)
         if same is None:

@@ -12,7 +12,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from lora_drop.jobs.job import DatasetVersion
-from lora_drop.messages import StoreRequest, s3_notice_for
+from lora_drop.messages import ProofRequest, StoreRequest, s3_notice_for
 from lora_drop.ports import Clock
 from lora_drop.services.store import ResultStorer
 from tests.support.builders import NOW
@@ -108,6 +108,9 @@ class QueuePorts:
 
     def announce(self, dataset: DatasetVersion) -> None:
         self.inbox.send(json.dumps(s3_notice_for(dataset)))
+
+    def finish_proof(self, job_id: str) -> None:
+        self.inbox.send(ProofRequest(proof_of=job_id).model_dump_json())
 
     def hand_over(self, job_id: str) -> None:
         self.results.send(StoreRequest(job_id=job_id).model_dump_json())

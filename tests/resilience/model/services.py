@@ -87,6 +87,7 @@ class _Services(Assembly):
             self.source,
             self.fal,
             self.evidence,
+            self.proof_orders,
             owner=lambda: owner,
             now=lambda: 0.0,
             kept=timedelta(0),  # the clock stands still
