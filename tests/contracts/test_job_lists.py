@@ -7,6 +7,7 @@ import pytest
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.proof import PictureOrder
 from lora_drop.jobs.status import TRANSITIONS, Status
 from lora_drop.ports import Bookmarks, Claim, JobStore
 from tests.contracts.builders import moved, waiting
@@ -268,3 +269,52 @@ def test_older_version_keeps_newer_change(jobs: JobStore) -> None:
     jobs.replace(job, held)
     jobs.mark_published(job.job_id, job.version)
     assert jobs.outbox() == {job.job_id: held.version}
+
+
+def picture(number: int, status: Status = Status.READY) -> Job:
+    """The job of one picture of a proof sheet."""
+    order = PictureOrder(
+        proof_of="ada-0123456789", number=number, prompt="a photo", seed=7, width=768, height=1024
+    )
+    return make_job(
+        status,
+        job_id=f"picture-{number}",
+        created_at=NOW + timedelta(seconds=number),
+        picture=order,
+        estimated_cost_usd=0.035,
+    )
+
+
+@pytest.mark.promise("never get stuck")
+def test_pictures_wait_like_jobs(jobs: JobStore) -> None:
+    """A picture of a proof sheet is read as it was written, waits, is open, and counts before others."""
+    training = waiting(jobs, 0)
+    assert jobs.add(picture(1), unchanged=(training,))
+    assert not jobs.add(picture(1))
+    assert jobs.get("picture-1") == picture(1)
+    assert jobs.next_waiting() == training
+    assert jobs.waiting_before(picture(1)) == 1
+    assert [each.job_id for each in jobs.unfinished()] == [training.job_id, "picture-1"]
+    sent = moved(jobs, picture(1), Status.SUBMITTING)
+    assert jobs.account("2026-11").in_flight == ("picture-1",)
+    assert jobs.get("picture-1") == sent
+
+
+def test_pictures_are_on_no_list(jobs: JobStore) -> None:
+    """A picture is in no list of jobs, whatever becomes of it, and its changes are not to be published."""
+    training = waiting(jobs, 0)
+    assert jobs.add(picture(1))
+    moved(jobs, picture(1), Status.SUBMITTING, Status.SUBMITTED)
+    for status in (None, *Status):
+        page = jobs.page(status=status, limit=10, cursor=None)
+        assert page.jobs == ((training,) if status in (None, Status.READY) else ())
+    assert jobs.outbox() == {training.job_id: training.version}
+
+
+def test_picture_needs_its_training(jobs: JobStore) -> None:
+    """A picture is not added for a training that is another by now."""
+    training = waiting(jobs, 0)
+    jobs.replace(training, training.move(Status.CANCELLED, now=NOW))
+    with pytest.raises(ConflictError):
+        jobs.add(picture(1), unchanged=(training,))
+    assert jobs.get("picture-1") is None

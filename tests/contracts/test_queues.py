@@ -7,7 +7,7 @@ import pytest
 
 from lora_drop.adapters.sqs import SqsDeadLetters, SqsHandover, SqsInbox
 from lora_drop.jobs.job import DatasetVersion
-from lora_drop.messages import S3Notice, StoreRequest
+from lora_drop.messages import ProofRequest, S3Notice, StoreRequest, inbox_message
 from lora_drop.ports import Handover, Inbox
 from tests.support.aws import Aws
 from tests.support.builders import make_dataset
@@ -30,6 +30,13 @@ class Place:
             return self.inbox.datasets
         notices = map(S3Notice.model_validate_json, self.aws.messages(self.urls[0]))
         return [dataset for notice in notices for dataset in notice.datasets()]
+
+    def proofs(self) -> list[str]:
+        if self.aws is None:
+            assert isinstance(self.inbox, MemoryQueue)
+            return self.inbox.proofs
+        found = map(inbox_message, self.aws.messages(self.urls[0]))
+        return [each.proof_of for each in found if isinstance(each, ProofRequest)]
 
     def handed(self) -> list[str]:
         if self.aws is None:
@@ -58,6 +65,11 @@ def test_announced_dataset_has_its_version(place: Place, key: str) -> None:
     for _ in range(2):  # a dataset may be announced again
         place.inbox.announce(dataset)
     assert place.datasets() == [dataset, dataset]
+
+
+def test_proof_sheet_is_asked_for_by_job(place: Place) -> None:
+    place.inbox.finish_proof("ada-0123456789")
+    assert place.proofs() == ["ada-0123456789"]
 
 
 def test_result_is_handed_over_by_job(place: Place) -> None:

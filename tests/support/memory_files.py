@@ -19,7 +19,7 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Erasable, Place
 from lora_drop.results.copies import ExistingFile, Label, Part
-from tests.support.builders import NOW, make_weights
+from tests.support.builders import NOW, make_jpeg, make_weights
 
 
 @dataclass
@@ -247,6 +247,8 @@ class MemorySource:
         name = name.removesuffix(".invalid")  # it is kept under another name than it has at fal
         if name in self.files:
             return self.files[name]
+        if name.endswith(".jpg"):
+            return make_jpeg(name)
         return make_weights() if name.endswith(".safetensors") else b"{}"
 
 

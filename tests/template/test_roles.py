@@ -156,7 +156,9 @@ def test_other_rights_name_their_files() -> None:
             elif place in buckets:
                 # Below a dataset's key and a job's id, which may be anything.
                 # Or in the folder that the API signs forms for.
-                assert re.fullmatch(r"|\*/[\w.]+|\*/deliveries/\*|(uploads|fetched)/\*", key), grant
+                assert re.fullmatch(
+                    r"|\*/(proof/)?[\w.]+|\*/deliveries/\*|(uploads|fetched)/\*", key
+                ), grant
             elif not grant.action.startswith("logs:"):
                 assert "*" not in grant.resource, grant
 

@@ -11,11 +11,15 @@ from lora_drop.results.validation import Check
 
 # A PNG of a megapixel has 4 MB at most; what is larger is none that was asked for.
 MAX_PICTURE = 32 * 1024**2
-TOO_LARGE, OTHER_FORMAT, OTHER_SIZE = (
+TOO_LARGE, OTHER_FORMAT, OTHER_SIZE, CUT = (
     "picture_too_large",
     "picture_other_format",
     "picture_other_size",
+    "picture_cut",
 )
+# What a whole file ends with (ITU T.81, B.1.1.3; ISO 15948, 11.2.5: length, name and checksum of the last chunk).
+ENDS = {ImageFormat.JPEG: b"\xff\xd9", ImageFormat.PNG: b"IEND\xaeB`\x82"}
+TAIL = 64  # bytes that may follow the end
 
 
 class PictureCheck(Check):
@@ -36,8 +40,10 @@ class PictureCheck(Check):
             header = describe(WholeImage(bytes(self._seen)))
         except InvalidImageError as error:
             raise ResultInvalidError(error.flaw, str(error)) from error
-        if header.format not in (ImageFormat.JPEG, ImageFormat.PNG):
+        if header.format not in ENDS:
             raise ResultInvalidError(OTHER_FORMAT, f"It is {header.format.label}.")
+        if ENDS[header.format] not in self._seen[-TAIL:]:
+            raise ResultInvalidError(CUT, "It ends too early.")
         found, said = (header.width, header.height), (self._artifact.width, self._artifact.height)
         if None not in said and found != said:
             message = (

@@ -9,7 +9,7 @@ sheet is done, so the reconciler takes every step again that a worker has not ta
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Protocol
 
 from lora_drop.fal.proof_prompts import (
@@ -162,7 +162,7 @@ def picture_job(parent: Job, order: PictureOrder, *, now: datetime) -> Job:
         status=Status.READY,
         dataset=parent.dataset,
         application=picture_application(parent.application) or parent.application,
-        created_at=now,
+        created_at=now + order.number * timedelta(microseconds=1),  # the first one is sent first
         updated_at=now,
         history=(Step(status=Status.READY, at=now),),
         preset=parent.preset,

@@ -93,7 +93,8 @@ class Reconciler:
         for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
             if self.tick() > until:
                 break  # the next round begins with the urgent ones again
-            helped = round_.attempt(job.job_id, partial(self._help, job))
+            help_it = self._help_ended if job.terminal else self._help
+            helped = round_.attempt(job.job_id, partial(help_it, job))
             # Once for each training: pictures are none, and one whose proof sheet is open comes again.
             ended = job.terminal and job.picture is None and not job.proof_open
             if helped and ended and now - job.updated_at >= SETTLED_AFTER:
@@ -156,12 +157,8 @@ class Reconciler:
         return job
 
     def _help(self, job: Job) -> None:
-        if job.fetching or (job.terminal and job.uploads and is_fetched(job.dataset.key)):
+        if job.fetching:
             self._fetch_again(job)
-            return
-        if job.terminal:
-            self.proofs.go_on(job)
-            self.record.publish_again(job)
             return
         match job.status:
             case Status.RECEIVED:
@@ -183,6 +180,14 @@ class Reconciler:
                 pass  # its files are long right, and thousands may wait
             case _:
                 self.record.publish_again(job)
+
+    def _help_ended(self, job: Job) -> None:
+        """End what is unfinished of a fetch, go on with a proof sheet, and close the job once it has settled."""
+        if job.uploads and is_fetched(job.dataset.key):
+            self._fetch_again(job)
+            return
+        self.proofs.go_on(job)
+        self.record.publish_again(job)
 
     def _check_again(self, job: Job) -> None:
         """Announce a dataset whose check was ended, or which waits for another; one at work is left alone."""
