@@ -9,6 +9,7 @@ from typing import Any, cast
 from lora_drop.adapters.signing_keys import verify_signature
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.fal.hosts import AllowedHosts
+from lora_drop.fal.proof_prompts import PICTURES
 from lora_drop.fal.status import Finished
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.delivery import DeliveryMethod
@@ -82,6 +83,7 @@ class World:
     balances: MemoryBalances = field(default_factory=MemoryBalances)
     proofs: MemoryProofs = field(default_factory=MemoryProofs)
     proof_sheet: bool = False
+    pictures_of_a_sheet: int = PICTURES
     way: DeliveryMethod = DeliveryMethod.PRESIGNED
     clock: ManualClock = field(default_factory=ManualClock)
     pictures: Pictures = field(default_factory=BlindPictures)
@@ -137,7 +139,7 @@ class World:
 
     @property
     def proof_orders(self) -> ProofOrders:
-        return ProofOrders(self.record, self.queue)
+        return ProofOrders(self.record, self.queue, self.pictures_of_a_sheet)
 
     @property
     def proof_sheets(self) -> ProofSheets:

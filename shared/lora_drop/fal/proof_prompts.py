@@ -66,7 +66,7 @@ def no_pictures(trainer: str) -> str:
 
 
 def picture_orders(
-    proof_of: str, preset: str | None, phrase: str | None, count: int = PICTURES
+    proof_of: str, preset: str | None, phrase: str | None, count: int
 ) -> Sequence[PictureOrder]:
     """Return so many pictures of a training's proof sheet, in their order; ``phrase`` is its trigger phrase.
 

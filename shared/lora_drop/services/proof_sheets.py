@@ -43,10 +43,11 @@ class ProofMeasure(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ProofOrders:
-    """Opens the pictures of a proof sheet, and asks for the sheet once they have ended."""
+    """Opens the pictures of a proof sheet, ``count`` of them, and asks for the sheet once they have ended."""
 
     record: Record
     inbox: Inbox
+    count: int = PICTURES
 
     def begin(self, job: Job) -> Job:
         """Return the job with its pictures, each of them a job that waits to be sent; a second call changes nothing.
@@ -56,7 +57,7 @@ class ProofOrders:
         """
         if not job.proof_open or job.proof is None:
             return job
-        orders = _orders_of(job)
+        orders = self._orders_of(job)
         if not job.proof.pictures:
             ids = tuple(picture_job_id(job.job_id, order.number) for order in orders)
             sheet = job.proof.model_copy(update={"pictures": ids})
@@ -89,6 +90,12 @@ class ProofOrders:
         parent = self.record.jobs.get(order.proof_of) if order else None
         if parent and parent.proof and not _made_from(parent.proof, [picture]):
             self.inbox.finish_proof(parent.job_id)
+
+    def _orders_of(self, job: Job) -> Sequence[PictureOrder]:
+        """Return what the pictures are made of: as many as the job names already, where it does."""
+        phrase = job.parameters.trigger_phrase if job.parameters else None
+        named = len(job.proof.pictures) if job.proof else 0
+        return picture_orders(job.job_id, job.preset, phrase, named or self.count)
 
     def _open(self, parent: Job, order: PictureOrder) -> bool:
         """Add the job of one picture; False where it is there, or was forgotten."""
@@ -175,12 +182,6 @@ def report_picture(inbox: Inbox, job: Job) -> None:
     """Ask for the proof sheet of a picture that has ended; when this is lost, the reconciler does it."""
     if job.picture is not None and job.terminal:
         inbox.finish_proof(job.picture.proof_of)
-
-
-def _orders_of(job: Job) -> Sequence[PictureOrder]:
-    phrase = job.parameters.trigger_phrase if job.parameters else None
-    named = len(job.proof.pictures) if job.proof else 0
-    return picture_orders(job.job_id, job.preset, phrase, named or PICTURES)
 
 
 def _pictures(record: Record, job: Job) -> Sequence[Job]:

@@ -22,6 +22,7 @@ from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import DatasetVersion
+from lora_drop.services.evidence import with_pictures
 from tests.resilience.faults import functions
 from tests.resilience.faults.crash import CrashInjector
 from tests.resilience.faults.effects import Effect, Interceptor
@@ -94,7 +95,7 @@ class MotoHarness(Harness):
         self.rows.accepted(request)
 
     def _look(self) -> None:
-        for job in self.table.page(status=None, limit=100, cursor=None).jobs:
+        for job in with_pictures(self.table):
             if self.rows.get(job.job_id) != job:
                 self.rows[job.job_id] = job
 
@@ -224,7 +225,7 @@ class FalHttp:
         if not request.url.path.endswith("/by-endpoint"):
             return httpx.Response(503)
         rows = [
-            {"request_id": each.request_id, "json_input": {"images_data_url": each.dataset_url}}
+            {"request_id": each.request_id, "json_input": dict(each.given)}
             for each in self.fal.requests.values()
         ]
         return httpx.Response(200, json={"items": rows, "has_more": False, "next_cursor": None})

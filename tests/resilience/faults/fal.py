@@ -14,10 +14,10 @@ from nacl.signing import SigningKey
 from lora_drop.fal.status import FalStatus, Finished, Gone, LogEntry, RequestLog, Running, failed
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.jobs.artifacts import WEIGHTS, Artifact, artifacts_in
-from lora_drop.jobs.evidence import is_of
+from lora_drop.jobs.evidence import is_of, is_of_picture
 from lora_drop.jobs.job import Job
 from lora_drop.ports import Clock, Submission
-from tests.support.builders import KEY, USER_ID, make_weights, signed
+from tests.support.builders import KEY, USER_ID, make_jpeg, make_weights, signed
 
 # fal: "about 1 hour after the request completes".
 KEPT = timedelta(hours=1)
@@ -48,9 +48,11 @@ FREE = frozenset({End.FREE_FAILURE, End.NOT_FETCHED, End.CANCELLED})
 
 
 @cache
-def _files(request_id: str) -> dict[str, bytes]:
+def _files(request_id: str, *, picture: bool) -> dict[str, bytes]:
     base = f"https://v3.fal.media/files/{request_id}"
     config = json.dumps({"request": request_id}).encode()
+    if picture:
+        return {f"{base}/one.jpeg": make_jpeg(request_id)}
     return {
         f"{base}/{WEIGHTS}": make_weights(64, request_id.encode()),
         f"{base}/config.json": config,
@@ -64,7 +66,7 @@ class Request:
     request_id: str
     job_id: str
     webhook_url: str
-    dataset_url: str
+    given: Mapping[str, Any]
     accepted_at: datetime
     started_at: datetime
     ended_at: datetime
@@ -82,7 +84,16 @@ class Request:
     signed_before: timedelta = timedelta(0)
 
     @property
+    def picture(self) -> bool:
+        """Whether it was asked to make a picture, not to train."""
+        return "loras" in self.given
+
+    @property
     def payload(self) -> dict[str, Any]:
+        if self.end is End.DONE and self.picture:
+            [url] = self.files
+            image = {"url": url, "width": 1024, "height": 1024, "content_type": "image/jpeg"}
+            return {"images": [image], "has_nsfw_concepts": [False], "prompt": self.given["prompt"]}
         if self.end is End.DONE:
             return {
                 output: {"url": url, "file_size": len(self.files[url]), "file_name": "any.bin"}
@@ -96,7 +107,7 @@ class Request:
     @property
     def files(self) -> dict[str, bytes]:
         """What the CDN has for this request: no two requests have the same bytes."""
-        return _files(self.request_id)
+        return _files(self.request_id, picture=self.picture)
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
@@ -147,7 +158,7 @@ class Fal:
             request_id=f"00000000-0000-4000-8000-{len(self.requests) + 1:012}",
             job_id=urlsplit(webhook_url).path.rsplit("/", 2)[-2],
             webhook_url=webhook_url,
-            dataset_url=arguments["images_data_url"],
+            given=arguments,
             accepted_at=now,
             started_at=now + self.training / 3,
             ended_at=ended,
@@ -216,9 +227,7 @@ class Fal:
         return [
             request.request_id
             for request in self.requests.values()
-            if since <= request.accepted_at
-            and request.listed_at <= now
-            and is_of(job, request.dataset_url)
+            if since <= request.accepted_at and request.listed_at <= now and _is_of(job, request)
         ]
 
     def stored_result(self, application: str, request_id: str) -> Finished | None:
@@ -260,3 +269,9 @@ class Fal:
         moment = self.clock() if at is None else at
         named = request.gateway_id or request.request_id
         return signed(body, request_id=named, user_id=user_id, at=moment, key=key)
+
+
+def _is_of(job: Job, request: Request) -> bool:
+    if job.picture is not None:
+        return is_of_picture(job, request.given)
+    return is_of(job, request.given.get("images_data_url", ""))

@@ -56,6 +56,7 @@ class Harness:
     dropped: list[DatasetVersion] = field(default_factory=list)
     planned: list[tuple[datetime, Callable[[], None]]] = field(default_factory=list)
     calm_since: datetime | None = None
+    pictures: int = 2  # of a proof sheet
 
     def __post_init__(self) -> None:
         for name in functions.NAMES:
@@ -88,7 +89,7 @@ class Harness:
             "status_check": StatusChecks(self),
             "dead_letters": DeadLetterStore((self.inbox, self.results)),
         }
-        return StackWorld(clock=self.clock, **doubles)
+        return StackWorld(clock=self.clock, pictures_of_a_sheet=self.pictures, **doubles)
 
     def violated(self, promise: str) -> None:
         self.violations[promise] = None
@@ -273,5 +274,5 @@ class Harness:
             and not self.results.waiting
             and not self.fal.outbox
             and all(self.rows.get(job_id) for job_id in self.expected)
-            and all(job.terminal for job in self.rows.values())
+            and all(job.terminal and not job.proof_open for job in self.rows.values())
         )

@@ -11,6 +11,7 @@ from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, STATUS_FILE, error_text, status_text
+from lora_drop.jobs.proof import PICTURE_NAME
 from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import FREE, End, Request
 
@@ -103,7 +104,7 @@ class Rows(dict[str, Job]):
         for here, there in pairwise([before.status, *steps]):
             if there not in ONWARD.get(here, set()):
                 self.violated(f"{after.job_id}: {here} became {there}")
-        if not steps and before.terminal and before != after:
+        if not steps and before.terminal and before != _without_sheet(after, before):
             self.violated(f"{after.job_id}: had ended as {before.status}, and was written again")
         return steps
 
@@ -120,6 +121,12 @@ class Rows(dict[str, Job]):
             if _same_training(job, other) and other.status in TRAINED_OR_MAY_BE:
                 self.violated(f"{request.job_id}: paid for what {other.job_id} trains")
         self.requests.append(request)
+
+
+def _without_sheet(after: Job, before: Job) -> Job:
+    """The job without what was written of its proof sheet alone."""
+    same = ("proof", "version", "updated_at")
+    return after.model_copy(update={name: getattr(before, name) for name in same})
 
 
 def _learnt(before: Job, after: Job) -> bool:
@@ -194,12 +201,29 @@ def _of_job(harness: "Harness", job: Job) -> Iterator[str]:
         yield "ERROR.txt is not of its state"
     changes = [each for each in harness.heard.changes if each.job_id == job.job_id]
     last = max(changes, key=lambda each: each.version, default=None)
-    if last is None or (last.status, last.since) != (job.status, job.since):
+    if job.picture is not None:
+        if changes or harness.bucket.text(job, JOB_FILE):
+            yield "a picture has no events and no job.json"
+    elif last is None or (last.status, last.since) != (job.status, job.since):
         yield f"others believe that it is {last and last.status}"
-    if (job.status is Status.SUCCEEDED) != bool(harness.bucket.text(job, JOB_FILE)):
+    done = job.status is Status.SUCCEEDED and job.picture is None
+    if done != bool(harness.bucket.text(job, JOB_FILE)):
         yield "job.json is there if and only if it succeeded, or should be"
     if job.status is Status.SUCCEEDED and job.duplicate_of is None:
         yield from _of_files(harness, job)
+    yield from _of_sheet(harness, job)
+
+
+def _of_sheet(harness: "Harness", job: Job) -> Iterator[str]:
+    """What a training with its LoRA owes: every picture that was ordered, and a sheet that was made from them all."""
+    if job.proof is None or job.status is not Status.SUCCEEDED or job.proof.note:
+        return
+    pictures = [harness.rows.get(each) for each in job.proof.pictures]
+    known = {each.job_id: each.version for each in pictures if each is not None}
+    if len(known) != harness.pictures or job.proof.done_at is None:
+        yield f"its proof sheet has {len(known)} pictures and is done {job.proof.done_at}"
+    if job.proof.made_from != known:
+        yield f"its proof sheet was made from {job.proof.made_from}, and there is {known}"
 
 
 def _of_files(harness: "Harness", job: Job) -> Iterator[str]:
@@ -208,7 +232,8 @@ def _of_files(harness: "Harness", job: Job) -> Iterator[str]:
         yield f"it succeeded with the request {job.request_id}, which is not its own"
         return
     served = {artifact.name: request.files[artifact.url] for artifact in request.artifacts}
-    if {stored.name for stored in job.files} != set(served) or WEIGHTS not in served:
+    wanted = PICTURE_NAME if job.picture else WEIGHTS
+    if {stored.name for stored in job.files} != set(served) or wanted not in served:
         yield f"its files are {[stored.name for stored in job.files]}"
         return
     for stored in job.files:

@@ -1,6 +1,6 @@
 """The scenarios that are interrupted: what is special about each, and how it has to end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 
@@ -34,8 +34,59 @@ class Scenario:
     ends: tuple[tuple[int, *tuple[Status, ...]], ...] = ((1, DONE),)
 
 
-def drop(harness: Harness, key: str = KEY, images: int = 10) -> None:
-    harness.announce(harness.drop(key, make_archive(images=images)))
+def drop(
+    harness: Harness, key: str = KEY, images: int = 10, metadata: Mapping[str, str] | None = None
+) -> None:
+    harness.announce(harness.drop(key, make_archive(images=images), metadata))
+
+
+def with_proof(harness: Harness) -> None:
+    drop(harness, metadata={"proof": "true"})
+
+
+def _pictures(
+    change: Callable[[Request], None] = lambda _: None, **changes: object
+) -> Callable[[Harness], None]:
+    """A scenario with a proof sheet, whose pictures are changed when fal accepts them."""
+
+    def prepare(harness: Harness) -> None:
+        _training(drop=with_proof)(harness)
+        ledger = harness.fal.on_accept
+
+        def accepted(request: Request) -> None:
+            ledger(request)
+            if request.picture:
+                change(request)
+                vars(request).update(changes)
+
+        harness.fal.on_accept = accepted
+
+    return prepare
+
+
+def _second_fails(request: Request) -> None:
+    if request.request_id.endswith("2"):
+        request.end = End.BILLED_FAILURE
+
+
+def _picture_not_fetched(request: Request) -> None:
+    if request.request_id.endswith("2"):
+        request.end = End.NOT_FETCHED
+
+
+def _picture_answer_lost(harness: Harness) -> None:
+    """The answers to the POSTs of both pictures are lost, accepted as they are."""
+
+    def lose(request: Request) -> None:
+        if request.picture:
+            harness.fal.lost_answers.append(SubmissionUnknownError("the answer was lost"))
+
+    _pictures(lose, webhook_lost=True)(harness)
+
+
+def _no_money_for_pictures(harness: Harness) -> None:
+    harness.world.limits = Limits(max_in_flight=2, monthly_usd=3.65, job_usd=25.0)
+    with_proof(harness)
 
 
 def _with_a_place(harness: Harness) -> None:
@@ -48,6 +99,7 @@ def _training(
     change: Callable[[Request], None] = lambda _: None,
     *,
     kept_for: timedelta | None = None,
+    drop: Callable[[Harness], None] = drop,
     **changes: object,
 ) -> Callable[[Harness], None]:
     """A scenario whose trainings are changed when fal accepts them."""
@@ -184,6 +236,22 @@ SCENARIOS = (
     Scenario("the answer is lost, and the dataset in fal's own storage", _by(DeliveryMethod.FAL)),
     Scenario("the answer is lost, and the dataset was in the request", _by(DeliveryMethod.DATA)),
     Scenario("it is unknown whether it was sent", _refused(SubmissionUnknownError("timeout"))),
+    Scenario("a proof sheet", with_proof, ((3, DONE, DONE, DONE),)),
+    Scenario(
+        "the webhooks of the pictures never come",
+        _pictures(webhook_lost=True),
+        ((3, DONE, DONE, DONE),),
+    ),
+    Scenario("a picture fails", _pictures(_second_fails), ((3, FAILED, DONE, DONE),)),
+    Scenario(
+        "fal cannot fetch the LoRA once", _pictures(_picture_not_fetched), ((4, DONE, DONE, DONE),)
+    ),
+    Scenario(
+        "the answers to the POSTs of pictures are lost",
+        _picture_answer_lost,
+        ((3, DONE, DONE, DONE),),
+    ),
+    Scenario("no money for the pictures", _no_money_for_pictures, ((3, DONE, DONE, DONE),)),
     Scenario("a person cancels it at fal", _cancelled, ((1, CANCELLED), (0, CANCELLED), (1, DONE))),
 )
 

@@ -121,7 +121,8 @@ class Schedule:
         data = archive(0 if again else number, valid=fault is not Fault.DATASET_INVALID)
         if fault is not None and (again or fault is Fault.DATASET_INVALID):
             self.injector.strike(fault)
-        self.inputs.announce(self.harness.drop(key, data))
+        proof = {"proof": "true"} if self.decisions.happens("proof sheet", 0.3) else {}
+        self.inputs.announce(self.harness.drop(key, data, proof))
 
     def _change(self, key: str, number: int, change: Fault) -> None:
         self.injector.strike(change)
