@@ -22,8 +22,8 @@ from lora_drop.jobs.status import Status
 from lora_drop.ports import Page, Submission
 from tests.resilience.model.replay import Answer, Effect, raised, returned
 from tests.resilience.model.table import Frozen, Row, Table
-from tests.resilience.model.world import BY_HAND, Bounds, Fault, Request, World, queued
-from tests.support.builders import NOW
+from tests.resilience.model.world import BY_HAND, SHEET, Bounds, Fault, Request, World, queued
+from tests.support.builders import APPLICATION, NOW
 
 LONG_AGO = NOW - timedelta(days=2)
 
@@ -122,7 +122,7 @@ def _written(world: World, table: Frozen) -> World:
         had = before.get(job_id)
         if had is None or Row.of(had) is Row.of(job):
             continue
-        if had.terminal and not _revived(had, job):
+        if had.terminal and not _revived(had, job) and not _sheet_alone(had, job):
             world = replace(world, wrong=f"an ended job never changes: {job_id} was {had.status}")
         if job.status is Status.SUBMITTING and had.status is not Status.SUBMITTING:
             world = replace(world, paying=tuple(sorted((*world.paying, job_id))))
@@ -150,6 +150,12 @@ def _came_after_all(job: Job, jobs: Mapping[str, Job]) -> str:
     return earlier.job_id if earlier and came else ""
 
 
+def _sheet_alone(had: Job, job: Job) -> bool:
+    """Whether nothing but its proof sheet was written."""
+    same = {name: getattr(had, name) for name in ("proof", "version", "updated_at")}
+    return job.model_copy(update=same) == had
+
+
 def _revived(had: Job, job: Job) -> bool:
     """Whether its result came after all, which may happen to what was sent and had none yet."""
     ends = (Status.FAILED, Status.CANCELLED, Status.EXPIRED)
@@ -167,7 +173,8 @@ REFUSALS = {
 def _submit(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
     job_id = effect.options["webhook_url"].split("/")[-2]
     number = sum(each.request_id[0] == job_id[0] for each in world.requests) + 1
-    request = Request(f"{job_id[0]}{number}", job_id)
+    picture = effect.args[0] != APPLICATION
+    request = Request(f"{job_id[0]}{number}", job_id, picture=picture)
     accepted = world.with_request(request)
     yield _plain(world, Submission(request.request_id), accepted)
     if Fault.UNANSWERED in faults:
@@ -204,10 +211,9 @@ def _ask(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
 
 
 def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Answers:
-    dataset = effect.args[0].dataset
     jobs = world.jobs
     found = tuple(
-        each.request_id for each in world.requests if jobs[each.job_id].dataset.key == dataset.key
+        each.request_id for each in world.requests if sent_alike(jobs[each.job_id], effect.args[0])
     )
     yield _plain(world, found)
     if Fault.UNLISTED in faults and found:
@@ -216,6 +222,11 @@ def _requests_for(world: World, effect: Effect, faults: frozenset[Fault]) -> Ans
         yield _plain(world, (*found, BY_HAND), world.fewer_faults())
     if Fault.UNREACHABLE in faults:
         yield _failed(world, partial(errors.FalUnavailableError, "no answer"))
+
+
+def sent_alike(one: Job, other: Job) -> bool:
+    """Whether fal's list tells the requests of these jobs from each other by nothing."""
+    return (one.dataset.key, one.picture) == (other.dataset.key, other.picture)
 
 
 def _stored_result(world: World, _: Effect, faults: frozenset[Fault]) -> Answers:
@@ -262,6 +273,11 @@ def _announce(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
     yield _plain(world, None, replace(world, inbox=queued(world.inbox, effect.args[0].key)))
 
 
+def _finish_proof(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
+    asked = f"{SHEET}{effect.args[0]}"
+    yield _plain(world, None, replace(world, inbox=queued(world.inbox, asked)))
+
+
 def _hand_over(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
     yield _plain(world, None, replace(world, handed=queued(world.handed, effect.args[0])))
 
@@ -278,4 +294,5 @@ ANSWERS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "results.has": _has,
     "queue.announce": _announce,
     "queue.hand_over": _hand_over,
+    "queue.finish_proof": _finish_proof,
 }

@@ -46,6 +46,7 @@ def _duplicates(world: World, bounds: Bounds) -> Iterator[str]:
         and not each.denied
         # A person who retries a job wants it paid for once more.
         and jobs[each.job_id].retry_of is None
+        and not each.picture
         and not world.wronged(each.job_id)
     ]
     if bounds.duplicates and len(trained) > 1:
@@ -79,6 +80,20 @@ def _stored(world: World, _: Bounds) -> Iterator[str]:
         wanted = {artifact.url for artifact in request.artifacts} if request else {"any"}
         if not wanted <= {files.get(stored.key) for stored in job.files}:
             yield f"{job.job_id} SUCCEEDED without the weights of {made.request_id}"
+
+
+def _sheets(world: World, _: Bounds) -> Iterator[str]:
+    """A sheet is made from the pictures that it names, and each of them has come to an end once."""
+    jobs = world.jobs
+    for job in jobs.values():
+        if job.proof is None or job.proof.done_at is None or job.proof.note:
+            continue
+        if set(job.proof.made_from) != set(job.proof.pictures) or not job.proof.pictures:
+            yield f"the sheet of {job.job_id} was made from {sorted(job.proof.made_from)}"
+        for picture_id in job.proof.pictures:
+            history = jobs[picture_id].history if picture_id in jobs else ()
+            if not any(step.status.terminal for step in history):
+                yield f"the sheet of {job.job_id} was made before {picture_id} had ended"
 
 
 def _own_request(world: World, _: Bounds) -> Iterator[str]:
@@ -161,6 +176,7 @@ PROMISES: Mapping[str, Callable[[World, Bounds], Iterator[str]]] = {
     "no more trainings are at fal than there are slots": _slots,
     "a month costs no more than its budget": _budget,
     "a job has only succeeded when its weights are stored": _stored,
+    "a proof sheet is made when its pictures have ended": _sheets,
     "a request belongs to the job it was made for": _own_request,
     "a request at fal is waited for, and its result is not given up": _waited_for,
     "a result that was delivered is kept": _kept,

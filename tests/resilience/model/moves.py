@@ -8,6 +8,7 @@ from lora_drop.jobs.status import Status
 from tests.resilience.model.replay import Local, Outcome
 from tests.resilience.model.services import Call
 from tests.resilience.model.world import (
+    SHEET,
     STRANGER,
     Bounds,
     Decision,
@@ -96,7 +97,7 @@ def _endings(world: World, request: Request, faults: frozenset[Fault]) -> Iterat
 
 
 def ending(world: World, request: Request, end: End, *, bare: bool = False) -> Move:
-    webhook = Webhook(request.request_id, request.job_id, end, bare)
+    webhook = Webhook(request.request_id, request.job_id, end, bare, request.picture)
     after = world.with_request(replace(request, end=end))
     text = f"fal: {webhook}"
     return Move(text, replace(after, webhooks=queued(after.webhooks, webhook)))
@@ -134,7 +135,7 @@ def _calls(world: World, faults: frozenset[Fault]) -> Iterator[Move]:
 
 def messages(world: World) -> Iterator[Move]:
     for key in sorted(set(world.inbox)):
-        call = Call(Role.SUBMIT, "submit", key)
+        call = Call(Role.SUBMIT, "finish" if key.startswith(SHEET) else "submit", key)
         yield Move("", replace(world, inbox=_without(world.inbox, key)), call)
     for webhook in dict.fromkeys(world.webhooks):
         call = Call(Role.WEBHOOK, "deliver", webhook.to, webhook)

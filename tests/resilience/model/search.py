@@ -8,12 +8,14 @@ be reached, and a fair run, which takes every step that is possible again and ag
 """
 
 from collections import deque
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from time import monotonic
 
 from lora_drop.adapters.dynamodb_rows import OPEN
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from tests.resilience.model.answers import sent_alike
 from tests.resilience.model.moves import ended, ending, messages
 from tests.resilience.model.services import Call, without_time
 from tests.resilience.model.table import rows_of
@@ -143,7 +145,12 @@ class Fairness:
         while world != before:
             before, world = world, self._delivered(world, steps)
         ends = (Status.SUCCEEDED, Status.HELD)
-        late = [job for job in world.jobs.values() if job.status not in ends]
+        waits = any(job.status is Status.HELD for job in world.jobs.values())
+        late = [
+            job
+            for job in world.jobs.values()
+            if job.status not in ends or (job.proof_open and not waits)
+        ]
         wrong = f"nothing has gone wrong, and yet {_states(world)}" if late else ""
         return Continuation(tuple(steps), wrong)
 
@@ -199,10 +206,15 @@ def _states(world: World) -> str:
 def _bad_end(world: World, slots: int) -> str:
     jobs = world.jobs
     stuck = [job for job in jobs.values() if not _well(job, world, slots)]
+    stuck += [job for job in jobs.values() if _sheet_is_late(job, jobs)]
     if stuck or not jobs:
         return f"at the end of the good schedule, {_states(world) or 'there is no job'}"
     listed = {item["job_id"] for (pk, _), item in rows_of(world.table).items() if pk == OPEN}
-    untold = [job.job_id for job in jobs.values() if job.terminal and job.job_id in listed]
+    untold = [
+        job.job_id
+        for job in jobs.values()
+        if job.terminal and not job.proof_open and job.job_id in listed
+    ]
     return f"unpublished is the end of {', '.join(untold)}" if untold else ""
 
 
@@ -225,12 +237,23 @@ def _well(job: Job, world: World, slots: int) -> bool:
     return job.terminal and not _lost(job, world)
 
 
+def _sheet_is_late(job: Job, jobs: Mapping[str, Job]) -> bool:
+    """Whether a sheet was not made although every picture of it has ended, or is not of the pictures as they are."""
+    if job.proof is None or job.status is not Status.SUCCEEDED or job.proof.note:
+        return False
+    pictures = [jobs.get(each) for each in job.proof.pictures]
+    if not pictures or None in pictures:
+        return True
+    known = {each.job_id: each.version for each in pictures if each}
+    ended = all(each.terminal for each in pictures if each)
+    return ended and job.proof.made_from != known
+
+
 def _evidence(job: Job, world: World) -> list[str]:
     return [
         each.request_id
         for each in world.requests
-        if world.jobs[each.job_id].dataset == job.dataset
-        and each.request_id not in job.earlier_requests
+        if sent_alike(world.jobs[each.job_id], job) and each.request_id not in job.earlier_requests
     ]
 
 

@@ -27,7 +27,7 @@ from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
 from tests.resilience.model.replay import Replay
 from tests.resilience.model.table import plain_rows
-from tests.resilience.model.world import Bounds, Role, Webhook
+from tests.resilience.model.world import SHEET, Bounds, Role, Webhook
 from tests.support.builders import NOW, SECRET
 from tests.support.memory import MemoryDatasets
 from tests.support.world import World as Assembly
@@ -102,7 +102,8 @@ class ServiceFactory:
         for number in range(bounds.jobs):
             steps = str(1000 if bounds.duplicates else 1000 + number)
             world = Assembly(datasets=self.datasets)
-            dropped = world.drop(f"portrait/{'abc'[number]}.zip", metadata={"steps": steps})
+            metadata = {"steps": steps, "proof": str(bounds.proof).lower()}
+            dropped = world.drop(f"portrait/{'abc'[number]}.zip", metadata=metadata)
             self.versions[dropped.key] = dropped
         self.datasets.came = dict.fromkeys(self.versions, NOW - timedelta(days=1))
 
@@ -122,12 +123,14 @@ class ServiceFactory:
                 remove=nothing,
                 abort=nothing,
                 sweep=lambda **_: 0,
+                url=lambda stored, _: f"https://models.example/{stored.key}",
             ),
             source=replay.port("copier", copy=_copying(replay)),
             fal=replay.port("fal", price=nothing),
             queue=replay.port("queue"),
             deliveries=replay.port("deliveries", keep=nothing),
             limits=self.limits,
+            pictures_of_a_sheet=1,
         )
 
 
@@ -157,6 +160,10 @@ def _submit(services: _Services, call: Call, versions: Mapping[str, DatasetVersi
     return services.submitter.submit_dataset(versions[call.about])
 
 
+def _finish(services: _Services, call: Call, _: Mapping[str, DatasetVersion]) -> object:
+    return services.proof_sheets.finish(call.about.removeprefix(SHEET))
+
+
 def _deliver(services: _Services, call: Call, _: Mapping[str, DatasetVersion]) -> object:
     assert call.message
     headers, body = call.message.delivery()
@@ -180,6 +187,7 @@ CALLS: Mapping[str, Callable[[_Services, Call, Mapping[str, DatasetVersion]], ob
     MappingProxyType(
         {
             "submit": _submit,
+            "finish": _finish,
             "deliver": _deliver,
             "store": lambda services, call, _: services.storer_named(call.owner).store_result(
                 call.about

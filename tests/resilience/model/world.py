@@ -10,6 +10,7 @@ from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.artifacts import Artifact
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import PICTURE_NAME
 from tests.resilience.model.table import Frozen, rows_of
 from tests.support.builders import USER_ID, signed, webhook_body
 
@@ -63,6 +64,7 @@ class Bounds:
     name: str
     jobs: int = 1
     duplicates: bool = False  # whether the datasets have the same content
+    proof: bool = False  # whether a sheet of one picture is ordered with each
     slots: int = 1
     budget: float = 100.0  # US dollars a month
     faults: int = 0
@@ -97,6 +99,8 @@ SMALL: Sequence[Bounds] = (
     Bounds("two jobs, one slot", jobs=2),
     Bounds("two equal jobs", jobs=2, slots=2, duplicates=True, submitters=2),
     Bounds("two jobs, money for one", jobs=2, slots=2, budget=4.0),
+    Bounds("a proof sheet, any fault", proof=True, faults=1),
+    Bounds("a proof sheet, no money for it", proof=True, budget=3.6, decisions=1),
 )
 
 # Some ten million states, in minutes.
@@ -113,6 +117,9 @@ FULL: Sequence[Bounds] = (
     Bounds("two jobs, one slot, any fault", jobs=2, faults=1),
     Bounds("two equal jobs, any fault", jobs=2, slots=2, duplicates=True, faults=1, submitters=2),
     Bounds("two jobs, money for one, any fault", jobs=2, slots=2, budget=4.0, faults=1),
+    Bounds("a proof sheet, any fault, a round", proof=True, faults=1, rounds=1),
+    Bounds("a proof sheet, any fault, a person", proof=True, faults=1, decisions=1),
+    Bounds("a proof sheet, any fault, two of each", proof=True, faults=1, submitters=2, storers=2),
     Bounds("two jobs, money for one, a person", jobs=2, slots=2, budget=4.0, decisions=1),
 )
 
@@ -162,9 +169,13 @@ class Request:
     missed: bool = False
     settled: bool = False
     delivered: bool = False
+    picture: bool = False
 
     @property
     def artifacts(self) -> tuple[Artifact, ...]:
+        if self.picture:
+            url = f"https://v3.fal.media/files/{self.request_id}/one.jpeg"
+            return (Artifact(name=PICTURE_NAME, url=url, content_type="image/jpeg"),)
         url = f"https://v3.fal.media/files/{self.request_id}/lora.safetensors"
         return (Artifact(name="lora.safetensors", url=url),)
 
@@ -192,6 +203,7 @@ class Webhook:
     to: str
     end: End
     bare: bool = False
+    picture: bool = False
 
     def __str__(self) -> str:
         return f"{self.request_id} {self.end}{', without the result' if self.bare else ''}"
@@ -205,6 +217,10 @@ class Webhook:
             )
         elif self.bare:
             body = webhook_body(request_id=self.request_id, payload=None)
+        elif self.picture:
+            url = Request(self.request_id, self.to, picture=True).artifacts[0].url
+            payload = {"images": [{"url": url, "content_type": "image/jpeg"}], "prompt": "a photo"}
+            body = webhook_body(request_id=self.request_id, payload=payload)
         else:
             url = Request(self.request_id, self.to).artifacts[0].url
             payload = {"diffusers_lora_file": {"url": url, "file_name": "pytorch_lora.safetensors"}}
@@ -212,6 +228,7 @@ class Webhook:
         return signed(body, request_id=self.request_id, user_id=USER_ID), body
 
 
+SHEET = "sheet of "  # what a message of the inbox begins with that asks for a proof sheet
 QUEUED_AT_MOST = 2  # equal messages in a queue; more would change nothing
 
 
