@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from functools import cache
 from random import Random
 
-from lora_drop.datasets.faces.face import CROP_BYTES, Box, Face, FacesSeen, Similarities
+from lora_drop.datasets.faces.face import CROP_BYTES, FacesSeen, Similarities
 from lora_drop.datasets.images.header import ImageHeader
 from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.jobs.artifacts import StoredFile
@@ -17,6 +17,7 @@ from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FOLDER, PictureOrder, Proof
 from lora_drop.jobs.status import Status
 from lora_drop.services.proof_results import ProofResults
 from tests.support.builders import make_archive, make_dataset, make_job, make_jpeg
+from tests.support.faces import make_face
 from tests.support.pictures import BlindPictures
 from tests.support.world import World
 
@@ -31,7 +32,7 @@ SMALL_JPEG = b"\xff\xd8\xff\xe0 a small picture \xff\xd9"
 class FacePictures(BlindPictures):
     """Pictures of images from ``make_jpeg("ada 1")``: one face, of the person before the number.
 
-    “nobody” has none; the words small, blurred, black and unlike are what they say. ``off``: faces are not looked for.
+    “nobody” has none; the words small, blurred, group, black and unlike are what they say. ``off``: faces are not looked for.
     """
 
     off: bool = False
@@ -49,17 +50,14 @@ class FacePictures(BlindPictures):
 
 
 def _faces(label: str) -> FacesSeen:
-    person = label.split(maxsplit=1)[0]
-    if person == "nobody" or "black" in label:
+    if label.startswith("nobody") or "black" in label:
         return FacesSeen()
-    face = Face(
-        box=Box(0.3, 0.2, 0.4, 0.4),
-        score=0.9,
+    face = make_face(
         pixels=20 if "small" in label else 300,
         sharpness=1.0 if "blurred" in label else 300.0,
         crop=label.encode().ljust(CROP_BYTES, b"\0"),
     )
-    return FacesSeen((face,))
+    return FacesSeen((face, face) if "group" in label else (face,))
 
 
 @dataclass

@@ -6,8 +6,8 @@ from time import monotonic
 
 from lora_drop.datasets.archives import RangedReader, read_member, structure_of
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
-from lora_drop.datasets.faces.face import Face, FaceComparer
-from lora_drop.datasets.faces.likeness import Comparison, Trained, compare, is_comparable
+from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
+from lora_drop.datasets.faces.likeness import Comparison, Trained, compare, photo_face, picture_face
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, sniff
 from lora_drop.datasets.images.header import InvalidImageError, check_size
@@ -42,6 +42,8 @@ NOT_OF_ONE_PERSON = "style"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Of 255. No photo has less light in its brightest twentieth; a JPEG's black is not always 0.
 BLACK = 2
+type _FaceOf = Callable[[FacesSeen | None], Face | None]
+
 NOTHING_MADE = "There is no picture that could be compared with the photos."
 GONE = (
     "The photos are no longer there, so it is not known how much the pictures look like the person."
@@ -149,7 +151,7 @@ class ProofResults:
                 return
             if member.size <= MAX_IMAGE_BYTES:
                 data = read_member(archive, member, member.size)
-                if seen := self._seen(member.name, data):
+                if seen := self._seen(member.name, data, photo_face):
                     dataset.photos.append(seen)
 
     def _archive(self, job: Job) -> RangedReader:
@@ -167,9 +169,10 @@ class ProofResults:
             reader = self.record.results.reader(stored)
         except DatasetUnreadableError:
             return None
-        return self._seen(stored.name, reader.read(0, min(reader.size, MAX_IMAGE_BYTES)))
+        data = reader.read(0, min(reader.size, MAX_IMAGE_BYTES))
+        return self._seen(stored.name, data, picture_face)
 
-    def _seen(self, name: str, data: bytes) -> _Seen | None:
+    def _seen(self, name: str, data: bytes, face_of: _FaceOf) -> _Seen | None:
         """Return how an image looks; None for a file that is none."""
         if sniff(data[:SNIFFED]) not in TRAINED | CONVERTED:
             return None
@@ -179,8 +182,7 @@ class ProofResults:
             look = self.pictures.look(data, header)
         except InvalidImageError:
             return None
-        main = look.faces.main if look.faces else None
-        return _Seen(name, look, main if main and is_comparable(main) else None)
+        return _Seen(name, look, face_of(look.faces))
 
     def _write(self, job: Job, report: ProofReport) -> None:
         results, folder = self.record.results, f"{job.prefix}{PROOF_FOLDER}/"

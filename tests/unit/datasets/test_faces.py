@@ -1,31 +1,19 @@
 """Faces: what is said of one photo, whose faces they are, and what a style is not asked."""
 
-import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.faces.findings import FaceFindings, findings_of
-from lora_drop.datasets.faces.groups import centre_similarities, people_in
 from lora_drop.datasets.faces.hints import face_hints
 from lora_drop.datasets.images.hints import Photo
-from lora_drop.datasets.report import FaceMark, ImageOutcome, Report
-from lora_drop.datasets.reports import json_text
+from lora_drop.datasets.report import Report
 from lora_drop.jobs.problems import Problem
 from tests.support.builders import make_archive, make_jpeg
 from tests.support.checking import checked
-from tests.support.faces import (
-    NamedFaces,
-    SeeingPictures,
-    make_face,
-    make_group,
-    make_seen,
-    make_seen_photo,
-)
+from tests.support.faces import NamedFaces, SeeingPictures, make_group, make_seen, make_seen_photo
 
 NO_FACE = FacesSeen()
 SMALL = make_seen("ada", "small", pixels=20)

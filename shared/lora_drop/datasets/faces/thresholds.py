@@ -44,3 +44,8 @@ ENOUGH_SETTINGS = 8
 MOST_SETTINGS = 60
 # How long one face takes to be compared on a slow core, in seconds (0.07 to 0.095 were measured).
 COMPARED_IN = 0.1
+# A picture of a proof sheet is nearly a photo itself from this cosine on; two photos of one person reach 0.75.
+COPIED_PHOTO = 0.95
+# The pictures of a proof sheet look little like the person below this part of what the photos reach among themselves
+# (0.83 to 0.91; other people reach 0.25, which is less than a third of it). It is a choice: few LoRAs were measured.
+LOW_LIKENESS = 0.75

@@ -167,7 +167,7 @@ def remarks_on(picture: ProofPicture, report: ProofReport) -> Iterator[str]:
     elif picture.blackened:
         yield "fal's safety checker has made it black."
     elif picture.likeness is None and report.among_photos is not None:
-        yield "No face was found in it."
+        yield "It has no face that can be compared."
     if picture.copy_of is not None:
         yield f"Is nearly the same as the photo {picture.copy_of}."
 
