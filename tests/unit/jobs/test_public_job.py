@@ -12,7 +12,7 @@ from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameter
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Lease, Step
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress
@@ -220,12 +220,14 @@ def test_event_is_exactly_this() -> None:
 
 
 @pytest.mark.promise("nothing leaks")
-def test_event_strings_have_reasons() -> None:
+@pytest.mark.parametrize("event", [StatusChange, ProofSheetReady])
+def test_event_strings_have_reasons(event: type[StatusChange | ProofSheetReady]) -> None:
     """A field of free text cannot enter an event unnoticed."""
-    properties = StatusChange.model_json_schema()["properties"]
+    properties = event.model_json_schema()["properties"]
     free = {name for name, field in properties.items() if field.get("type") == "string"}
     assert {name for name in free if "format" not in properties[name]} == set(EVENT_STRINGS)
-    assert properties["problems"]["items"] == {"type": "string"}  # codes, from codes_of
+    codes = properties.get("problems", {"items": {"type": "string"}})
+    assert codes["items"] == {"type": "string"}  # from codes_of
 
 
 OLD_ROW = {
