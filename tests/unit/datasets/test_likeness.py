@@ -104,6 +104,16 @@ def test_copy_of_photo_is_warned() -> None:
     assert "repeats photos" in likeness.advice
 
 
+def test_photos_alike_show_no_copy() -> None:
+    """Where all photos are nearly one photo, every good picture is near one of them."""
+    near = [[1.0 if one == other else 0.97 for other in range(7)] for one in range(7)]
+    likeness = compare(near, photos=[f"{n}.jpg" for n in range(6)], pictures=[1]).likeness
+
+    assert likeness.among_photos is not None
+    assert likeness.among_photos >= 0.97
+    assert (likeness.pictures[0].copy_of, likeness.advice) == (None, "")
+
+
 def test_few_photos_give_no_number() -> None:
     found = compared("ada 20", photos=ADA[:3])
 

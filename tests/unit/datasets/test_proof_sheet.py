@@ -65,7 +65,7 @@ def test_page_says_what_was_reached() -> None:
         in page.text
     )
     assert "Proof sheet: 2 pictures" in page.text
-    assert "1 photo of the 2 that the pictures were compared with." in page.text
+    assert "1 of the 2 photos that the pictures were compared with" in page.text
     assert [each["href"] for each in page.all("a")] == ["1/picture.jpg", "2/picture.jpg"]
     assert len(page.all("img")) == 3
 
@@ -76,6 +76,13 @@ def test_advice_is_in_the_band() -> None:
     assert page.with_class("advice")
     assert "The pictures look less like the person." in page.text
     assert not Page(proof_html(make_sheet())).with_class("advice")
+
+
+def test_low_picture_has_another_badge() -> None:
+    pictures = (make_picture(1), make_picture(2, likeness=0.41))
+    page = Page(proof_html(make_sheet(pictures=pictures)))
+
+    assert [len(page.with_class(kind)) for kind in ("kept", "low")] == [1, 1]
 
 
 def test_sheet_without_likeness_has_no_number() -> None:

@@ -74,25 +74,23 @@ def compare(
     """
     among_themselves = [row[: len(photos)] for row in similarities[: len(photos)]]
     own = people_in(among_themselves).person if photos else ()
-    enough = len(own) >= ENOUGH_FACES
     like = centre_similarities(similarities, own)
-    among = {photos[at]: _rounded(like[at]) for at in own} if enough else {}
-    found = [
-        PictureLikeness(
-            number=number,
-            likeness=_rounded(like[at]) if enough else None,
-            copy_of=_copied(similarities[at], photos),
-        )
-        for at, number in enumerate(pictures, len(photos))
-    ]
-    found += [PictureLikeness(number=number) for number in faceless]
-    reached = [like[at] for at in range(len(photos), len(photos) + len(pictures))]
+    usual = median(like[at] for at in own) if len(own) >= ENOUGH_FACES else None
+    # Photos that are nearly one another's copies cannot show that a picture is one.
+    can_tell = usual is None or usual < COPIED_PHOTO
+    found = [PictureLikeness(number=number) for number in faceless]
+    for at, number in enumerate(pictures, len(photos)):
+        reached = None if usual is None else _rounded(like[at])
+        copied = _copied(similarities[at], photos) if can_tell else None
+        found.append(PictureLikeness(number=number, likeness=reached, copy_of=copied))
+    numbers = [each.likeness for each in found if each.likeness is not None]
     likeness = Likeness(
-        likeness=_rounded(median(reached)) if enough and reached else None,
-        among_photos=_rounded(median(like[at] for at in own)) if enough else None,
+        likeness=_rounded(median(numbers)) if numbers else None,
+        among_photos=None if usual is None else _rounded(usual),
         pictures=tuple(sorted(found, key=lambda each: each.number)),
     )
     advice = advice_on(likeness, len(own), trained or Trained())
+    among = {} if usual is None else {photos[at]: _rounded(like[at]) for at in own}
     return Comparison(likeness.model_copy(update={"advice": advice}), among)
 
 
@@ -152,4 +150,4 @@ def _copied(like: Sequence[float], photos: Sequence[str]) -> str | None:
 
 
 def _rounded(cosine: float) -> float:
-    return round(cosine, DIGITS)
+    return round(cosine, DIGITS) + 0.0  # no -0.0, which people would read

@@ -7,6 +7,7 @@ from typing import Annotated, Final, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from lora_drop.datasets.faces.thresholds import LOW_LIKENESS, OTHER_PERSON
 from lora_drop.datasets.reports.markup import Html, counted, tag
 from lora_drop.datasets.reports.page import document
 from lora_drop.datasets.reports.sheet import JPEG, TIMES
@@ -17,10 +18,17 @@ from lora_drop.jobs.status import Status
 
 SCHEMA_VERSION: Final = 1
 MAX_PROMPT = 600  # characters that are shown
+NUMBERS = (
+    "The number says how much the face looks like that in the photos: 1 is the same face, and another person's stays "
+    f"below {OTHER_PERSON}."
+)
 SHEET = """\
 .advice{background:var(--warn);color:var(--warn-ink)}
 .plain{background:var(--calm);color:var(--calm-ink)}
-.pictures{grid-template-columns:repeat(auto-fill,minmax(min(100%,17rem),1fr))}
+.pictures .frame{aspect-ratio:3/4}
+.pictures .badge{font-size:.875rem}
+.badge.low{background:var(--warn);color:var(--warn-ink)}
+.pictures{grid-template-columns:repeat(auto-fill,minmax(clamp(9.5rem,20vw,16rem),1fr))}
 .beside{grid-template-columns:repeat(auto-fill,minmax(6rem,1fr));gap:.75rem}
 .beside .photo{contain-intrinsic-size:auto 8rem;padding-bottom:.5rem}
 .beside .photo>:not(.frame){margin-left:.5rem;margin-right:.5rem}
@@ -135,7 +143,8 @@ def _facts(report: ProofReport) -> Iterator[Html]:
 def _pictures(report: ProofReport) -> Html:
     cards = [_card(picture, report) for picture in report.pictures]
     heading = tag("h2", "Pictures ", tag("span", f"{len(cards):,}", class_="count"))
-    return tag("section", heading, tag("ol", *cards, class_="photos pictures"), id="pictures")
+    note = tag("p", NUMBERS, class_="note") if report.among_photos is not None else None
+    return tag("section", heading, note, tag("ol", *cards, class_="photos pictures"), id="pictures")
 
 
 def _card(picture: ProofPicture, report: ProofReport) -> Html:
@@ -143,11 +152,9 @@ def _card(picture: ProofPicture, report: ProofReport) -> Html:
     shown = _image(picture.thumbnail, f"Picture {picture.number}")
     if picture.file:
         shown = tag("a", shown, href=picture.file)
-    number = None if picture.likeness is None else f"{picture.likeness:.2f}"
-    badge = tag("span", number, class_="badge kept", title="Likeness") if number else None
     return tag(
         "li",
-        tag("div", shown, badge, class_="frame"),
+        tag("div", shown, _badge(picture, report), class_="frame"),
         tag("p", f"Picture {picture.number}", class_="title"),
         tag(
             "p",
@@ -158,6 +165,14 @@ def _card(picture: ProofPicture, report: ProofReport) -> Html:
         tag("ul", *remarks, class_="remarks") if remarks else None,
         class_="photo",
     )
+
+
+def _badge(picture: ProofPicture, report: ProofReport) -> Html | None:
+    """Return the number of a picture, apart in colour where it is low."""
+    if picture.likeness is None or report.among_photos is None:
+        return None
+    low = picture.likeness < max(OTHER_PERSON, LOW_LIKENESS * report.among_photos)
+    return tag("span", f"{picture.likeness:.2f}", class_="badge low" if low else "badge kept")
 
 
 def remarks_on(picture: ProofPicture, report: ProofReport) -> Iterator[str]:
@@ -181,12 +196,15 @@ def _photos(report: ProofReport) -> Html | None:
             "li",
             tag("div", _image(photo.thumbnail, f"Photo {photo.name}"), class_="frame"),
             tag("p", tag("bdi", shortened(photo.name, MAX_NAME), class_="name"), class_="title"),
-            tag("p", f"{photo.likeness:.2f} to the others", class_="facts"),
+            tag("p", f"{photo.likeness:.2f}", class_="facts"),
             class_="photo",
         )
         for photo in shown
     ]
-    note = f"{counted(len(shown), 'photo')} of the {len(report.photos):,} that the pictures were compared with."
+    note = (
+        f"{len(shown):,} of the {counted(len(report.photos), 'photo')} that the pictures were compared with, each with "
+        "how much it looks like the others."
+    )
     return tag(
         "section",
         tag("h2", "The photos"),
