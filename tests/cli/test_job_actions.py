@@ -10,7 +10,9 @@ from lora_drop.client.stack import Stack
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job_problems import over_limit
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import Likeness, ProofSheet
 from lora_drop.jobs.status import Status
+from tests.support.builders import NOW
 from tests.support.client_fixtures import Api, Run, error_answer, job_answer
 
 BUDGET = {
@@ -87,6 +89,32 @@ def test_next_action_names_the_job(run: Run, api: Api) -> None:
     shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
     assert "lora-drop approve ada-486fb2366b, or drop" in shown
     assert "JOB" not in shown
+
+
+PICTURES = ("ada-1111111111", "ada-2222222222")
+LOW = Likeness(likeness=0.41, among_photos=0.84, advice="The pictures look less like the person.")
+PROOFS = [
+    (
+        ProofSheet(pictures=PICTURES, done_at=NOW, likeness=LOW),
+        [
+            "proof sheet s3://models/portrait/ada/ada-486fb2366b/proof/proof.html",
+            "Looks like the photos: 0.41 of the 0.84 that the photos reach among themselves.",
+            LOW.advice,
+        ],
+    ),
+    (ProofSheet(pictures=PICTURES, done_at=NOW), ["proof/proof.html"]),
+    (ProofSheet(note="It cannot be made.", done_at=NOW), ["No proof sheet: It cannot be made."]),
+    (ProofSheet(pictures=PICTURES), []),
+    (None, []),
+]
+
+
+@pytest.mark.parametrize(("proof", "said"), PROOFS)
+def test_likeness_is_shown(run: Run, api: Api, proof: ProofSheet | None, said: list[str]) -> None:
+    api.answers = [job_answer(status=Status.SUCCEEDED, proof=proof)]
+    shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
+    assert all(each in shown for each in said)
+    assert ("proof" in shown, "Looks like" in shown) == (bool(said), len(said) == 3)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])

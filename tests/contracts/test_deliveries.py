@@ -14,8 +14,9 @@ from lora_drop.adapters.eventbridge import BusEvents, bus_events
 from lora_drop.adapters.s3_results import S3Deliveries
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.errors import EventsUnavailableError
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Deliveries
 from tests.contracts.builders import ODD_KEYS
@@ -116,6 +117,25 @@ def test_event_reaches_a_matching_rule(aws: Aws) -> None:
     [heard] = map(json.loads, aws.messages(queue))
     assert (heard["source"], heard["detail-type"]) == ("lora-drop", "Training Job Status Changed")
     assert StatusChange.model_validate(heard["detail"]) == CHANGE
+
+
+READY = ProofSheetReady.of(make_job(Status.SUCCEEDED), ProofSheet(), made=0, bucket="models")
+
+
+@pytest.mark.promise("interfaces stay")
+def test_proof_event_reaches_its_rule(aws: Aws) -> None:
+    """The event of a proof sheet has a detail-type of its own: no rule for changes of jobs gets it."""
+    client = boto3.client("events", REGION, endpoint_url=aws.endpoint_url)
+    queue = aws.queue("sheets")
+    arn = aws.sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=["QueueArn"])["Attributes"]
+    pattern = {"source": ["lora-drop"], "detail-type": ["Proof Sheet Ready"]}
+    client.put_rule(Name=f"rule-{queue[-6:]}", EventPattern=json.dumps(pattern))
+    client.put_targets(Rule=f"rule-{queue[-6:]}", Targets=[{"Id": "queue", "Arn": arn["QueueArn"]}])
+    BusEvents(client).emit(CHANGE)
+    BusEvents(client).emit(READY)
+    [heard] = map(json.loads, aws.messages(queue))
+    assert (heard["source"], heard["detail-type"]) == ("lora-drop", "Proof Sheet Ready")
+    assert ProofSheetReady.model_validate(heard["detail"]) == READY
 
 
 @pytest.mark.parametrize("refusal", ["InternalFailure", "AccessDeniedException"])

@@ -12,7 +12,7 @@ from lora_drop.fal.status import FalStatus, Finished, RequestLog, Running
 from lora_drop.fal.trainers.trainer import Price
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.errors import DatasetRejectedError
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.proof import Likeness, ProofSheet
@@ -239,14 +239,18 @@ class MemoryEvents:
     """Events; ``refuses`` is what it raises instead of taking one."""
 
     changes: list[StatusChange] = field(default_factory=list)
+    sheets: list[ProofSheetReady] = field(default_factory=list)
     refuses: Exception | None = None
     refused: int = 0
 
-    def emit(self, change: StatusChange) -> None:
+    def emit(self, event: StatusChange | ProofSheetReady) -> None:
         if self.refuses is not None:
             self.refused += 1
             raise self.refuses
-        self.changes.append(change)
+        if isinstance(event, ProofSheetReady):
+            self.sheets.append(event)
+        else:
+            self.changes.append(event)
 
     def published(self) -> list[tuple[str, str]]:
         """Which job was published as what, in that order."""

@@ -1,10 +1,13 @@
 """A backend of the page that says what a test wants, with a job in each state that a person may see."""
 
+import io
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import Event
+
+from PIL import Image
 
 from lora_drop.client.errors import CommandError, JobUnknownError
 from lora_drop.fal.trainers.table import DEFAULT
@@ -14,12 +17,14 @@ from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import (
     Action,
     Budget,
+    CardPicture,
     JobCard,
     JobFile,
     JobPage,
     JobRow,
     LogLine,
     Progress,
+    ProofCard,
     Question,
     Usage,
 )
@@ -34,6 +39,17 @@ OVER = (
     "The training costs about $12.00, and one may cost $5.00 (MaxJobUsd). Approve it, or cancel it."
 )
 CUT = "IMG_0007.jpg cannot be opened to its end: it is damaged or was cut off. Copy it again."
+PROMPTS = ("a photo of ada, a portrait", "a photo of ada in a garden", "a photo of ada at a desk")
+PROOF = ProofCard(
+    done=True,
+    pictures=(
+        CardPicture(1, likeness=0.71, prompt=PROMPTS[0], seed=1001),
+        CardPicture(2, likeness=0.97, prompt=PROMPTS[1], seed=1002, remarks=("Is nearly the same as the photo IMG_0003.jpg.",)),
+        CardPicture(3, made=False, prompt=PROMPTS[2], seed=1003, remarks=("It was not made: fal could not make it.",)),
+    ),
+    likeness="0.84 of the 0.86 that the photos reach among themselves",
+    advice="Picture 2 is nearly the same as the photo IMG_0003.jpg. The LoRA repeats photos: fewer steps help, or photos that differ more from each other.",
+)  # fmt: skip
 USAGE = Usage("ada", "fal-ai/flux-lora", "FLUX.1 [dev]", "import fal_client\n", "import torch\n")
 WAITED = (
     (Status.RECEIVED, AT),
@@ -70,7 +86,7 @@ def jobs() -> dict[str, JobCard]:
         job(Status.READY, waiting="3 of 3 places at fal are taken; 2 older jobs come first.", actions=(Action.CANCEL,)),
         job(Status.RECEIVED, history=(), cost="", has_report=False),
         job(Status.STORING),
-        job(Status.SUCCEEDED, cost="$3.60 paid", files=(LORA, JobFile("config.json", 342, "ab" * 32)), actions=ended),
+        job(Status.SUCCEEDED, cost="$3.60 paid", files=(LORA, JobFile("config.json", 342, "ab" * 32)), actions=ended, proof=PROOF),
         job(Status.FAILED, problems=(Problem(code="training_failed", message="fal could not train it."),), actions=ended),
         job(Status.REJECTED, problems=(Problem(code="image_damaged", message=CUT),), cost="nothing paid", actions=(Action.FORGET,)),
         job(Status.CANCELLED, cost="nothing paid", actions=ended),
@@ -142,6 +158,14 @@ class StubBackend:
         """A page that is as hostile as can be."""
         return f"<title>Report</title><script>top.broken = true</script><p>{job_id}".encode()
 
+    def picture(self, job_id: str, number: int) -> bytes | None:
+        """A picture of a proof sheet, one colour for each number."""
+        card = self.cards[job_id]
+        made = card.proof and any(
+            each.number == number and each.made for each in card.proof.pictures
+        )
+        return plain_picture(number) if made else None
+
     def usage(self, job_id: str) -> Usage | None:
         """How the LoRA is used."""
         return USAGE if self.cards[job_id].files else None
@@ -156,6 +180,13 @@ class StubBackend:
         self.silent.wait()
         if self.unreachable:
             raise CommandError("The stack does not answer. What hinders it: lora-drop doctor")
+
+
+def plain_picture(number: int) -> bytes:
+    """A JPEG of one colour."""
+    buffer = io.BytesIO()
+    Image.new("RGB", (768, 1024), (60 + 40 * number, 90, 120)).save(buffer, "JPEG")
+    return buffer.getvalue()
 
 
 def _row(card: JobCard) -> JobRow:

@@ -16,7 +16,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ui.app import make_app
-from lora_drop.ui.backends import Action, JobFile, LogLine
+from lora_drop.ui.backends import Action, CardPicture, JobFile, LogLine, ProofCard
 from lora_drop.ui.drafts import Draft, Drafts
 from tests.support.drafts import checked as checked_draft
 from tests.support.drafts import drafts, number_of, workers
@@ -336,6 +336,13 @@ def test_hostile_words_are_only_words(
         id="done",
         status=Status.SUCCEEDED,
         files=(JobFile(HOSTILE, 1, HOSTILE),),
+        proof=ProofCard(
+            done=True,
+            pictures=(CardPicture(1, prompt=HOSTILE, remarks=(HOSTILE,)),),
+            likeness=HOSTILE,
+            advice=HOSTILE,
+            note=HOSTILE,
+        ),
     )
     places = (
         "/",
@@ -360,6 +367,31 @@ def test_report_can_do_nothing(page: PageClient) -> None:
     assert "sandbox" in policy
     assert "script-src" not in policy
     assert "default-src 'none'" in policy
+
+
+def test_proof_sheet_is_shown(page: PageClient, backend: StubBackend) -> None:
+    text = shown(page, "/jobs/ada-succeeded")
+    assert "Looks like the photos: <strong>0.84 of the 0.86" in text
+    assert 'src="/jobs/ada-succeeded/proof/1"' in text
+    assert "It was not made: fal could not make it." in text
+    assert "every 10s" not in text
+    answer = page.get("/jobs/ada-succeeded/proof/2")
+    assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
+    backend.cards["ada-succeeded"] = job(Status.SUCCEEDED, proof=ProofCard(), id="ada-succeeded")
+    text = shown(page, "/jobs/ada-succeeded")
+    assert "Its pictures are being made." in text
+    assert 'hx-trigger="every 10s"' in text
+
+
+@pytest.mark.parametrize("content", [None, b"<script>alert(1)</script>", b""])
+def test_only_pictures_are_served(
+    page: PageClient, backend: StubBackend, monkeypatch: pytest.MonkeyPatch, content: bytes | None
+) -> None:
+    monkeypatch.setattr(backend, "picture", lambda _job, _number: content)
+    answer = page.get("/jobs/ada-succeeded/proof/1")
+    assert answer.status_code == 404
+    assert "alert(1)" not in answer.text
+    assert page.get("/jobs/ada-succeeded/proof/one").status_code == 404
 
 
 def test_file_is_fetched_from_where_it_lies(

@@ -14,15 +14,17 @@ import pytest
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
+from lora_drop.datasets.reports.proof_sheet import proof_json
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job_problems import over_budget, over_limit
+from lora_drop.jobs.proof import Likeness, PictureLikeness, ProofSheet
 from lora_drop.jobs.status import Status
 from lora_drop.services.retry import NOT_RETRIED
 from lora_drop.ui import stack_backend
-from lora_drop.ui.backends import Action, Usage
+from lora_drop.ui.backends import Action, CardPicture, ProofCard, Usage
 from lora_drop.ui.stack_backend import StackBackend
 from lora_drop.ui.stack_cards import RETRIED
-from tests.support.builders import make_dataset, make_job
+from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.client_fixtures import (
     Api,
     answering,
@@ -34,6 +36,7 @@ from tests.support.client_fixtures import (
     stack,
     stored,
 )
+from tests.unit.datasets.test_proof_sheet import make_picture, make_sheet
 
 __all__ = ["api", "at_once", "folder", "stack"]
 
@@ -355,6 +358,47 @@ def test_files_report_and_usage(backend: StackBackend, api: Api, stack: Stack) -
     assert "lora.safetensors" in usage.diffusers
     api.answers = [job_answer(status=S.FAILED)]
     assert backend.usage(JOB) is None
+
+
+def test_proof_sheet_of_a_job(backend: StackBackend, api: Api, stack: Stack) -> None:
+    seen = PictureLikeness(number=1, likeness=0.72, copy_of="ada.jpg")
+    likeness = Likeness(likeness=0.72, among_photos=0.84, pictures=(seen,), advice="Look.")
+    done = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW, likeness=likeness)
+    s3 = stack.client("s3")
+    s3.create_bucket(Bucket="models")
+    folder = f"{make_job().prefix}proof/"
+
+    def card(proof: ProofSheet | None) -> ProofCard | None:
+        api.answers = [job_answer(status=S.SUCCEEDED, proof=proof)]
+        return backend.card(JOB).proof
+
+    assert card(None) is None
+    assert card(ProofSheet(pictures=("ada-1", "ada-2"))) == ProofCard()
+    assert card(ProofSheet(note="None.", done_at=NOW)) == ProofCard(done=True, note="None.")
+    words = "0.72 of the 0.84 that the photos reach among themselves"
+    pictures = (CardPicture(1, likeness=0.72), CardPicture(2))
+    bare = ProofCard(done=True, pictures=pictures, likeness=words, advice="Look.")
+    assert card(done) == bare  # its files are not there
+    s3.put_object(Bucket="models", Key=f"{folder}proof.json", Body=b'{"schema_version": 9}')
+    assert card(done) == bare
+    made = make_picture(1, copy_of="ada.jpg", likeness=0.72)
+    sheet = make_sheet(
+        pictures=(made, make_picture(2, file=None, problem="No room.", likeness=None))
+    )
+    s3.put_object(Bucket="models", Key=f"{folder}proof.json", Body=proof_json(sheet).encode())
+    found = card(done)
+    assert found
+    assert [(each.made, each.likeness, each.seed) for each in found.pictures] == [
+        (True, 0.72, 1001),
+        (False, None, 1002),
+    ]
+    assert [each.remarks for each in found.pictures] == [
+        ("Is nearly the same as the photo ada.jpg.",),
+        ("No room.",),
+    ]
+    s3.put_object(Bucket="models", Key=f"{folder}2/picture.jpg", Body=b"jpeg")
+    api.answers = [job_answer(status=S.SUCCEEDED, proof=done)] * 2
+    assert [backend.picture(JOB, number) for number in (1, 2)] == [None, b"jpeg"]
 
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:

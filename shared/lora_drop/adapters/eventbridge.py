@@ -1,4 +1,4 @@
-"""Changes of jobs, on the account's default event bus."""
+"""Changes of jobs and proof sheets that are ready, on the account's default event bus."""
 
 from typing import TYPE_CHECKING
 
@@ -7,7 +7,7 @@ from botocore.config import Config
 from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.jobs.errors import EventsUnavailableError
-from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
+from lora_drop.jobs.events import SOURCE, ProofSheetReady, StatusChange
 
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
@@ -22,24 +22,22 @@ class BusEvents:
     def __init__(self, client: "EventBridgeClient") -> None:
         self._client = client
 
-    def emit(self, change: StatusChange) -> None:
+    def emit(self, event: StatusChange | ProofSheetReady) -> None:
         """Put one entry; EventBridge answers 200 also to an entry that it does not take."""
         try:
             answer = self._client.put_events(
                 Entries=[
                     {
                         "Source": SOURCE,
-                        "DetailType": DETAIL_TYPE,
-                        "Detail": change.model_dump_json(),
+                        "DetailType": event.detail_type,
+                        "Detail": event.model_dump_json(),
                     }
                 ]
             )
         except (BotoCoreError, ClientError) as error:
-            raise EventsUnavailableError(f"{change.job_id}: {type(error).__name__}") from error
+            raise EventsUnavailableError(f"{event.job_id}: {type(error).__name__}") from error
         if answer["FailedEntryCount"]:
-            raise EventsUnavailableError(
-                f"{change.job_id}: {answer['Entries'][0].get('ErrorCode')}"
-            )
+            raise EventsUnavailableError(f"{event.job_id}: {answer['Entries'][0].get('ErrorCode')}")
 
 
 def bus_events() -> BusEvents:

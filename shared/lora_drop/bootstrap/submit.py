@@ -10,6 +10,7 @@ from lora_drop.settings import SubmitSettings
 
 if TYPE_CHECKING:
     from lora_drop.services.dataset_urls import DatasetUrls
+    from lora_drop.services.proof_sheets import ProofSheets
     from lora_drop.services.submit import Submitter
 
 
@@ -46,10 +47,20 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         )
 
     @cached_property
+    def proof_sheets(self) -> "ProofSheets":
+        """Return what ends proof sheets."""
+        from lora_drop.services.proof_results import ProofResults
+        from lora_drop.services.proof_sheets import ProofSheets
+
+        record = self._record(self._results(self.settings.models_bucket))
+        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures))
+
+    @cached_property
     def submitter(self) -> "Submitter":
         """Return the door that datasets come in by."""
         from lora_drop.services.account_balance import AccountBalance
-        from lora_drop.services.check import Checker, check_checkpoint
+        from lora_drop.services.check import Checker
+        from lora_drop.services.checkpoint import check_checkpoint
         from lora_drop.services.dispatch import Dispatcher
         from lora_drop.services.mend import Mender
         from lora_drop.services.submit import Submitter

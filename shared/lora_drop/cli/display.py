@@ -21,6 +21,7 @@ from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import PROOF_FOLDER, PROOF_PAGE, ProofSheet
 from lora_drop.jobs.status import Status
 
 type Watch = Callable[[Mapping[str, Any]], None]
@@ -139,6 +140,7 @@ class Display:
         for before, step in pairwise((None, *job["history"])):
             self.console.print(step_line(step, before))
         self.outcome(job)
+        self._proof(job)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
         """A table of jobs; ``all_of_them``: not only those that were asked for."""
@@ -164,6 +166,20 @@ class Display:
         for file in sorted(job["files"], key=lambda file: -file["size"]):
             where = f"s3://{file['bucket']}/{file['key']}"
             self.console.print(Text(f"  {where}  {file['size']:,} bytes"), soft_wrap=True)
+
+    def _proof(self, job: Mapping[str, Any]) -> None:
+        """The proof sheet, once its pictures have ended: where it is, and how much they look like the photos."""
+        sheet = ProofSheet.model_validate(job.get("proof") or {})
+        if sheet.note:
+            self.say(f"No proof sheet: {sheet.note}")
+        if sheet.done_at is None or not sheet.pictures:
+            return
+        where = f"{job['location']}{PROOF_FOLDER}/{PROOF_PAGE}"
+        self.say_whole(f"  proof sheet     {where}")
+        if sheet.likeness and sheet.likeness.words:
+            self.say(f"Looks like the photos: {sheet.likeness.words}.")
+        if sheet.likeness and sheet.likeness.advice:
+            self.say(sheet.likeness.advice)
 
     def _parameters(self, job: Mapping[str, Any]) -> None:
         sources = job["parameter_sources"] or {}

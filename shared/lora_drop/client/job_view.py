@@ -13,6 +13,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import ChargeState
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.jobs.status import Status
 
@@ -137,6 +138,11 @@ class JobView:
     def updated_at(self) -> datetime | None:
         """When the job changed last, UTC."""
         return self.public.updated_at if self.public else None
+
+    @property
+    def proof(self) -> ProofSheet | None:
+        """The proof sheet, with how much its pictures look like the photos; None where none was ordered."""
+        return self.public.proof if self.public else None
 
     @property
     def billed(self) -> bool | None:

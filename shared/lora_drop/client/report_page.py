@@ -1,4 +1,4 @@
-"""The report of a job's dataset: which job's folder has it, its bytes, and its files on this machine."""
+"""The report of a job's dataset and its proof sheet: which job's folder has it, its bytes, and its files on this machine."""
 
 import json
 from collections.abc import Mapping
@@ -13,6 +13,7 @@ from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports import html_text, json_text
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job_files import REPORT_FILE, REPORT_PAGE
+from lora_drop.jobs.proof import PROOF_FOLDER
 from lora_drop.jobs.status import Status
 
 # Without a check there is no report.
@@ -45,6 +46,13 @@ def report_content(stack: Stack, job: Mapping[str, Any], name: str) -> bytes:
     """Return ``report.html`` or ``report.json`` of a job, as it is now; raises OSError, BotoCoreError and ClientError."""
     bucket, _, prefix = report_of(job)[1].removeprefix("s3://").partition("/")
     return bytes(stack.client("s3").get_object(Bucket=bucket, Key=prefix + name)["Body"].read())
+
+
+def proof_content(stack: Stack, job: Mapping[str, Any], name: str) -> bytes:
+    """Return a file of a job's proof sheet, as it is now; raises OSError, BotoCoreError and ClientError."""
+    bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
+    key = f"{prefix}{PROOF_FOLDER}/{name}"
+    return bytes(stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
 
 
 @dataclass(frozen=True, slots=True)

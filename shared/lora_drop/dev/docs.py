@@ -18,7 +18,14 @@ from lora_drop.cli.terminal import EXIT_CODES
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
 from lora_drop.dev.parity import parity_page
 from lora_drop.dev.promises import check_none_lost, promises_page
-from lora_drop.dev.schemas import events_schema, job_schema, openapi_document, report_schema
+from lora_drop.dev.schemas import (
+    events_schema,
+    job_schema,
+    openapi_document,
+    proof_event_schema,
+    proof_schema,
+    report_schema,
+)
 from lora_drop.jobs.status import TRANSITIONS, TROUBLED, Status
 from lora_drop.local.tools import ROOT
 
@@ -84,6 +91,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "dataset-errors.md": dataset_errors_page,
     "report.schema.json": report_schema,
     "events.schema.json": events_schema,
+    "proof-event.schema.json": proof_event_schema,
+    "proof.schema.json": proof_schema,
     "job.schema.json": job_schema,
     "openapi.json": openapi_document,
     "promises.md": partial(promises_page, ROOT),

@@ -6,7 +6,8 @@ from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
 from lora_drop.datasets.report import Report
-from lora_drop.jobs.events import StatusChange
+from lora_drop.datasets.reports.proof_sheet import ProofReport
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.openapi import AsWritten, document
 
@@ -19,6 +20,16 @@ def report_schema() -> str:
 def events_schema() -> str:
     """Return the JSON schema of the events' ``detail``, as text."""
     return _schema(StatusChange)
+
+
+def proof_event_schema() -> str:
+    """Return the JSON schema of the ``detail`` of a proof sheet's event, as text."""
+    return _schema(ProofSheetReady)
+
+
+def proof_schema() -> str:
+    """Return the JSON schema of ``proof.json``, as text."""
+    return _schema(ProofReport)
 
 
 def job_schema() -> str:

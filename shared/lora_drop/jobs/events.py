@@ -1,16 +1,18 @@
-"""The event that EventBridge gets when a job changes its state."""
+"""The events that EventBridge gets: a job changes its state, or its proof sheet is ready."""
 
 from datetime import datetime
-from typing import Literal, Self
+from typing import ClassVar, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from lora_drop.jobs.job import TAKEN_BACK, Job
 from lora_drop.jobs.problems import codes_of
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
 
 SOURCE = "lora-drop"
 DETAIL_TYPE = "Training Job Status Changed"
+PROOF_DETAIL_TYPE = "Proof Sheet Ready"
 
 
 class _Published(BaseModel):
@@ -30,6 +32,8 @@ class StatusChange(_Published):
     Every rule on the bus can read it, so it says no more than a log line: no folder and no name of a
     photo, no caption, no address, no person who decided something.
     """
+
+    detail_type: ClassVar[str] = DETAIL_TYPE
 
     schema_version: Literal[1] = 1
     job_id: str
@@ -69,6 +73,52 @@ class StatusChange(_Published):
             needs_person=job.troubled,
             problems=codes_of(job.problems),
             history=tuple(EarlierStep(status=step.status, at=step.at) for step in job.history),
+            application=job.application,
+            bucket=bucket,
+            reference=job.reference if with_reference else None,
+        )
+
+
+class ProofSheetReady(_Published):
+    """The event's ``detail``: all pictures of a training's proof sheet have ended, and its page is written.
+
+    It comes at least once. Like a change of a job it says no name of a photo and no prompt.
+    """
+
+    detail_type: ClassVar[str] = PROOF_DETAIL_TYPE
+
+    schema_version: Literal[1] = 1
+    job_id: str = Field(description="the training's job")
+    ordered: int = Field(description="how many pictures were ordered")
+    made: int = Field(description="how many of them were made")
+    likeness: float | None = Field(
+        description="the median cosine of the pictures' faces to the photos' centre; null where it is not known"
+    )
+    among_photos: float | None = Field(
+        description="the same of each photo to the centre of the others"
+    )
+    copies: int = Field(description="how many pictures are nearly the same as a photo")
+    application: str = Field(description="fal's name of the trainer")
+    bucket: str = Field(description="the models bucket, which says whose stack this is")
+    reference: str | None = Field(
+        default=None,
+        exclude_if=lambda value: value is None,
+        description="the owner's own name for the job; only from a stack with ReferenceInEvents=true",
+    )
+
+    @classmethod
+    def of(
+        cls, job: Job, sheet: ProofSheet, *, made: int, bucket: str, with_reference: bool = False
+    ) -> Self:
+        """Return the event of this job's sheet; ``bucket`` is the models bucket."""
+        found = sheet.likeness
+        return cls(
+            job_id=job.job_id,
+            ordered=len(sheet.pictures),
+            made=made,
+            likeness=found.likeness if found else None,
+            among_photos=found.among_photos if found else None,
+            copies=sum(each.copy_of is not None for each in found.pictures) if found else 0,
             application=job.application,
             bucket=bucket,
             reference=job.reference if with_reference else None,

@@ -91,6 +91,7 @@ def job_text(job: Job) -> str:
         "parameters": job.parameters and job.parameters.model_dump(mode="json"),
         "parameter_sources": job.parameter_sources and dict(job.parameter_sources),
         "estimated_cost_usd": job.estimated_cost_usd,
+        "proof": job.proof and job.proof.model_dump(mode="json"),
         "files": [stored.model_dump(mode="json") for stored in job.files],
         "timings": {
             "received_at": job.created_at.isoformat(),

@@ -44,7 +44,14 @@ class Likeness(_Value):
     likeness: float | None = None
     among_photos: float | None = None
     pictures: tuple[PictureLikeness, ...] = ()
-    advice: str = ""  # a sentence; empty where there is nothing to say
+    advice: str = ""  # sentences; empty where there is nothing to say
+
+    @property
+    def words(self) -> str:
+        """Return the two numbers as people read them; empty where there are none."""
+        if self.likeness is None or self.among_photos is None:
+            return ""
+        return f"{self.likeness:.2f} of the {self.among_photos:.2f} that the photos reach among themselves"
 
 
 class ProofSheet(_Value):

@@ -16,6 +16,7 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
 
 
@@ -73,6 +74,9 @@ class PublicJob(BaseModel):
     )
     files: tuple[StoredFile, ...] = Field(description="what is stored in the models bucket")
     problems: tuple[Problem, ...]
+    proof: ProofSheet | None = Field(
+        description="the proof sheet: pictures made with the LoRA, and how much they look like the photos"
+    )
 
     @classmethod
     def of(cls, job: Job) -> Self:

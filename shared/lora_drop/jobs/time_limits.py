@@ -30,6 +30,9 @@ DISPATCH_PATIENCE = timedelta(seconds=10)
 # Then a dataset may go to fal's storage, and one POST is waited for.
 UPLOAD_PATIENCE = timedelta(seconds=200)
 POST_PATIENCE = timedelta(seconds=40)
+# By then the photos are looked at that the pictures of a proof sheet are compared with; what is left is for the
+# comparison, its page and the job's row.
+PROOF_PATIENCE = timedelta(seconds=300)
 # A job that is RECEIVED, or SUBMITTING, for longer has no submitter any more.
 SUBMIT_DEADLINE = SUBMIT + MARGIN
 

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Protocol
 
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.job import DatasetVersion
 
 
@@ -32,10 +32,10 @@ class DeadLetters(Protocol):
 
 
 class Events(Protocol):
-    """The event bus that gets a job's changes."""
+    """The event bus that gets a job's changes, and when its proof sheet is ready."""
 
-    def emit(self, change: StatusChange) -> None:
-        """Publish a change, at least once; gives up soon and raises EventsUnavailableError."""
+    def emit(self, event: StatusChange | ProofSheetReady) -> None:
+        """Publish an event, at least once; gives up soon and raises EventsUnavailableError."""
 
 
 class StatusCheckTrigger(Protocol):

@@ -20,12 +20,17 @@ INTERNAL_ERRORS = (
 
 def internal_error(mistake: Exception) -> Problem:
     """Return where the check broke, without a word of what the dataset holds."""
+    return Problem(
+        code="dataset_check_failed",
+        message="The check itself broke on this dataset, which is our mistake, not yours "
+        f"({place_of(mistake)}). Please report it; a ZIP that is made again may pass.",
+    )
+
+
+def place_of(mistake: Exception) -> str:
+    """Return the kind of a mistake and the line that made it."""
     trace = mistake.__traceback__
     while trace is not None and trace.tb_next is not None:
         trace = trace.tb_next
     where = f"{trace.tb_frame.f_code.co_qualname}:{trace.tb_lineno}" if trace else "nowhere"
-    return Problem(
-        code="dataset_check_failed",
-        message="The check itself broke on this dataset, which is our mistake, not yours "
-        f"({type(mistake).__name__} in {where}). Please report it; a ZIP that is made again may pass.",
-    )
+    return f"{type(mistake).__name__} in {where}"

@@ -37,7 +37,8 @@ class ProofMeasure(Protocol):
     def measure(self, parent: Job, pictures: Sequence[Job]) -> ProofSheet:
         """Return what came of the pictures, all of which have ended; safe to repeat.
 
-        Writes ``proof/proof.json`` and ``proof/proof.html`` before it returns.
+        Writes ``proof/proof.json`` and ``proof/proof.html`` before it returns. Raises EventsUnavailableError where
+        it is to be called again.
         """
 
 
@@ -119,8 +120,8 @@ class ProofSheets:
         """Return the training with its finished sheet; as it stands while a picture has not ended yet.
 
         A picture that failed is not made again, and the sheet goes without it. One whose result came after the
-        sheet was done is taken in. Raises JobNotFoundError, and ConflictError where another worker has written
-        the sheet meanwhile, after which it may be called again.
+        sheet was done is taken in. Raises JobNotFoundError; and ConflictError, where another worker has written
+        the sheet meanwhile, and EventsUnavailableError, after each of which it may be called again.
         """
         job = self.record.known(job_id)
         if job.proof is None or not job.proof.pictures or job.status is not Status.SUCCEEDED:

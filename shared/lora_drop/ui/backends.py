@@ -96,6 +96,29 @@ class JobFile:
 
 
 @dataclass(frozen=True, slots=True)
+class CardPicture:
+    """One picture of a proof sheet: what it was made of, how much it looks like the photos, and what is to be said."""
+
+    number: int
+    made: bool = True
+    likeness: float | None = None
+    prompt: str = ""
+    seed: int | None = None
+    remarks: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class ProofCard:
+    """The proof sheet of a job: pictures once it is ``done``, and how much they look like the photos, in words."""
+
+    done: bool = False
+    pictures: tuple[CardPicture, ...] = ()
+    likeness: str = ""
+    advice: str = ""
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class JobCard:
     """Everything that the page shows of one job at one moment.
 
@@ -123,6 +146,7 @@ class JobCard:
     has_report: bool = False
     duplicate_of: str | None = None
     retry_of: str | None = None
+    proof: ProofCard | None = None
     actions: tuple[Action, ...] = ()
 
     @property
@@ -207,6 +231,9 @@ class Backend(Protocol):
 
     def report(self, job_id: str) -> bytes | None:
         """Return ``report.html`` of a job's dataset; None where there is none (yet, or any more)."""
+
+    def picture(self, job_id: str, number: int) -> bytes | None:
+        """Return a picture of a job's proof sheet, a JPEG or PNG; None where there is none."""
 
     def usage(self, job_id: str) -> Usage | None:
         """Return how a job's LoRA is used; None where it has none."""

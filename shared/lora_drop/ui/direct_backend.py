@@ -168,6 +168,10 @@ class DirectBackend:
         except OSError as error:
             raise CommandError(f"The report cannot be read: {error}.") from error
 
+    def picture(self, job_id: str, number: int) -> bytes | None:  # noqa: ARG002  # as Backend has it
+        """Return None: a proof sheet needs a stack."""
+        return None
+
     def usage(self, job_id: str) -> Usage | None:
         """Return how the LoRA is used from its folder; None where it is not here.
 

@@ -10,6 +10,7 @@ from starlette.responses import FileResponse, RedirectResponse, Response
 from starlette.routing import Route
 
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.images.formats import SNIFFED, ImageFormat, sniff
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import Action, JobCard, JobPage, Usage
@@ -22,6 +23,7 @@ SILENT = (
 LOOKS = 1.0  # seconds between two looks at a job
 CHANGED = "It stands differently by now than it was shown. Go back, look at what it means now, and decide again."
 MOST_PAUSE = 15.0  # seconds, after failures in a row
+PICTURE_TYPES = {ImageFormat.JPEG: "image/jpeg", ImageFormat.PNG: "image/png"}
 # Of a report, which comes from elsewhere: it is seen, in an origin of its own, and can do nothing.
 REPORT_POLICY = "sandbox; default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 
@@ -165,12 +167,25 @@ async def report(request: Request) -> Response:
     return Response(content, media_type="text/html; charset=utf-8", headers=headers)
 
 
+async def picture(request: Request) -> Response:
+    """Show a picture of a job's proof sheet."""
+    page, job_id = page_of(request), request.path_params["job_id"]
+    content = await in_thread(page.backend.picture, job_id, request.path_params["number"])
+    kind = sniff(content[:SNIFFED]) if content is not None else None
+    if content is None or kind not in PICTURE_TYPES:
+        return page.answer(
+            "message.html", 404, title="There is no such picture", text="It was not made."
+        )
+    return Response(content, media_type=PICTURE_TYPES[kind])
+
+
 ROUTES = [
     Route("/", home),
     Route("/jobs/{job_id}", show),
     Route("/jobs/{job_id}/events", events),
     Route("/jobs/{job_id}/report", report),
     Route("/jobs/{job_id}/files/{name}", file),
+    Route("/jobs/{job_id}/proof/{number:int}", picture),
     *(
         route
         for action in Action

@@ -3,25 +3,29 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from lora_drop.client.archive import key_of
 from lora_drop.client.download import MISSING
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.job_view import public_job
-from lora_drop.client.report_page import report_content
+from lora_drop.client.report_page import proof_content, report_content
 from lora_drop.client.result_files import LORA
 from lora_drop.client.stack_client import StackClient
 from lora_drop.client.usage import job_usage
+from lora_drop.datasets.reports.proof_sheet import ProofReport
 from lora_drop.jobs.job_files import REPORT_PAGE
 from lora_drop.jobs.progress import AT_WORK
+from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FILE
 from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import (
     Action,
@@ -169,14 +173,11 @@ class StackBackend:
     def report(self, job_id: str) -> bytes | None:
         """Return ``report.html`` of a job's dataset; None where there is none (yet, or any more)."""
         job = self.client.job(job_id)
-        try:
-            return report_content(self.client.stack, job, REPORT_PAGE)
-        except ClientError as error:
-            if error.response.get("Error", {}).get("Code") in MISSING:
-                return None
-            raise _unread(job_id, error) from error
-        except (OSError, BotoCoreError) as error:
-            raise _unread(job_id, error) from error
+        return _if_there(job_id, partial(report_content, self.client.stack, job, REPORT_PAGE))
+
+    def picture(self, job_id: str, number: int) -> bytes | None:
+        """Return a picture of a job's proof sheet; None where there is none."""
+        return self._of_proof(self.client.job(job_id), f"{number}/{PICTURE_NAME}")
 
     def usage(self, job_id: str) -> Usage | None:
         """Return how a job's LoRA is used; None where it has none.
@@ -200,7 +201,7 @@ class StackBackend:
             self._logs.pop(job_id, None)
         known = self._logs.get(job_id, _Log())
         if status not in AT_WORK:
-            return replace(card_of(document), log=known.lines)
+            return replace(card_of(document, self._sheet(document)), log=known.lines)
         after = max(0, known.next - READ_AGAIN)
         try:
             said = self.client.logs(job_id, after)
@@ -212,6 +213,21 @@ class StackBackend:
             name: said[name] for name in ("progress", "queue_position") if said[name] is not None
         }
         return replace(card_of({**document, **far}), log=known.lines)
+
+    def _sheet(self, document: Mapping[str, Any]) -> ProofReport | None:
+        """Return what ``proof.json`` of a job says; None where there is none, or one of another version."""
+        proof = document.get("proof")
+        if not proof or not proof["done_at"] or not proof["pictures"]:
+            return None
+        content = self._of_proof(document, PROOF_FILE)
+        try:
+            return ProofReport.model_validate_json(content) if content is not None else None
+        except ValidationError:
+            return None  # the job itself has the numbers
+
+    def _of_proof(self, job: Mapping[str, Any], name: str) -> bytes | None:
+        """Return a file of a job's proof sheet; None where there is none."""
+        return _if_there(job["job_id"], partial(proof_content, self.client.stack, job, name))
 
     def _silent(self, job_id: str, error: StackUnreachableError) -> JobCard:
         """Return what was seen last of a job, with why nothing new is known; raises the error for one never seen."""
@@ -267,7 +283,19 @@ def _unseen(job_id: str, sent: _Sent) -> JobCard:
     return JobCard(job_id, sent.name, Status.RECEIVED, waiting=waiting)
 
 
+def _if_there(job_id: str, read: Callable[[], bytes]) -> bytes | None:
+    """Return a file of a job; None where there is none, and StackUnreachableError is raised where that is not known."""
+    try:
+        return read()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in MISSING:
+            return None
+        raise _unread(job_id, error) from error
+    except (OSError, BotoCoreError) as error:
+        raise _unread(job_id, error) from error
+
+
 def _unread(job_id: str, error: Exception) -> StackUnreachableError:
     return StackUnreachableError(
-        f"The report of {job_id} cannot be read now: {error}. Try it again in a moment."
+        f"A file of {job_id} cannot be read now: {error}. Try it again in a moment."
     )

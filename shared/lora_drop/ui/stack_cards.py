@@ -7,6 +7,7 @@ from typing import Any
 from lora_drop.client.job_view import public_job
 from lora_drop.client.job_words import cost_words, slot_words, usd_of
 from lora_drop.client.report_page import has_report
+from lora_drop.datasets.reports.proof_sheet import ProofReport, remarks_on
 from lora_drop.fal.progress import progress_in
 from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.job_problems import (
@@ -17,9 +18,10 @@ from lora_drop.jobs.job_problems import (
 )
 from lora_drop.jobs.problems import Problem, codes_of
 from lora_drop.jobs.progress import AT_WORK
+from lora_drop.jobs.proof import Likeness, ProofSheet
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.jobs.status import Status
-from lora_drop.ui.backends import Action, JobCard, JobFile, JobRow, LogLine
+from lora_drop.ui.backends import Action, CardPicture, JobCard, JobFile, JobRow, LogLine, ProofCard
 
 BEFORE_SENT = frozenset({Status.RECEIVED, Status.READY, Status.HELD})
 RETRIED = frozenset({Status.FAILED, Status.CANCELLED, Status.EXPIRED})
@@ -27,8 +29,11 @@ LINES = 8  # of the log
 IN_DOUBT = "waits for fal's word whether it has accepted the training; it is not sent a second time by itself"
 
 
-def card_of(document: Mapping[str, Any]) -> JobCard:
-    """Return the card of a job of the API; raises StackUnreachableError for a form that is not known."""
+def card_of(document: Mapping[str, Any], sheet: ProofReport | None = None) -> JobCard:
+    """Return the card of a job of the API; raises StackUnreachableError for a form that is not known.
+
+    ``sheet``: what the job's ``proof.json`` says, where it is read.
+    """
     job = public_job(document)
     parameters = job.parameters
     return JobCard(
@@ -50,7 +55,36 @@ def card_of(document: Mapping[str, Any]) -> JobCard:
         has_report=has_report(document),
         duplicate_of=job.duplicate_of,
         retry_of=job.retry_of,
+        proof=proof_card(job.proof, sheet) if job.proof else None,
         actions=tuple(actions_of(job)),
+    )
+
+
+def proof_card(proof: ProofSheet, sheet: ProofReport | None) -> ProofCard:
+    """Return a proof sheet as the page shows it; without its ``proof.json`` what the job itself says."""
+    likeness = proof.likeness or Likeness()
+    if sheet is None:
+        known = {each.number: each.likeness for each in likeness.pictures}
+        numbers = range(1, len(proof.pictures) + 1)
+        pictures = [CardPicture(number, likeness=known.get(number)) for number in numbers]
+    else:
+        pictures = [
+            CardPicture(
+                number=each.number,
+                made=each.file is not None,
+                likeness=each.likeness,
+                prompt=each.prompt,
+                seed=each.seed,
+                remarks=tuple(remarks_on(each, sheet)),
+            )
+            for each in sheet.pictures
+        ]
+    return ProofCard(
+        done=proof.done_at is not None,
+        pictures=tuple(pictures) if proof.done_at else (),
+        likeness=likeness.words,
+        advice=likeness.advice,
+        note=proof.note,
     )
 
 

@@ -12,10 +12,11 @@ from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameter
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ProofSheetReady, StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Lease, Step
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress
+from lora_drop.jobs.proof import Likeness, PictureLikeness, ProofSheet
 from lora_drop.jobs.public_job import PublicJob, public
 from lora_drop.jobs.status import Status
 
@@ -76,6 +77,19 @@ JOB = Job(
     files=(LORA,),
     problems=(Problem(code="cancel_requested", message="fal was asked.", member="ada.jpg"),),
     held_for=("fal_key_refused",),
+    proof=ProofSheet(
+        pictures=("ada-5555555555", "ada-6666666666"),
+        done_at=AT + timedelta(seconds=2),
+        likeness=Likeness(
+            likeness=0.72,
+            among_photos=0.84,
+            pictures=(
+                PictureLikeness(number=1, likeness=0.72, copy_of="ada.jpg"),
+                PictureLikeness(number=2),
+            ),
+            advice="Picture 1 is nearly the same as the photo ada.jpg.",
+        ),
+    ),
 )
 STEPS: list[dict[str, Any]] = [
     {"status": "RECEIVED", "at": "2026-11-24T12:00:00Z", "by": None},
@@ -135,11 +149,24 @@ PUBLISHED: dict[str, Any] = {
             "retryable": None,
         }
     ],
+    "proof": {
+        "pictures": ["ada-5555555555", "ada-6666666666"],
+        "note": "",
+        "done_at": "2026-11-24T12:00:02Z",
+        "likeness": {
+            "likeness": 0.72,
+            "among_photos": 0.84,
+            "pictures": [
+                {"number": 1, "likeness": 0.72, "copy_of": "ada.jpg"},
+                {"number": 2, "likeness": None, "copy_of": None},
+            ],
+            "advice": "Picture 1 is nearly the same as the photo ada.jpg.",
+        },
+    },
 }
 # Fields of a job that no person and no program outside the stack gets to see.
 PRIVATE = {"lease", "uploads", "artifacts", "held_for", "slot_released", "notify_url", "fetch"} | {
-    "proof",
-    "picture",
+    "picture"
 }
 # The strings of an event, and why none of them can hold what a person wrote or a person's name.
 EVENT_STRINGS = {
@@ -193,12 +220,14 @@ def test_event_is_exactly_this() -> None:
 
 
 @pytest.mark.promise("nothing leaks")
-def test_event_strings_have_reasons() -> None:
+@pytest.mark.parametrize("event", [StatusChange, ProofSheetReady])
+def test_event_strings_have_reasons(event: type[StatusChange | ProofSheetReady]) -> None:
     """A field of free text cannot enter an event unnoticed."""
-    properties = StatusChange.model_json_schema()["properties"]
+    properties = event.model_json_schema()["properties"]
     free = {name for name, field in properties.items() if field.get("type") == "string"}
     assert {name for name in free if "format" not in properties[name]} == set(EVENT_STRINGS)
-    assert properties["problems"]["items"] == {"type": "string"}  # codes, from codes_of
+    codes = properties.get("problems", {"items": {"type": "string"}})
+    assert codes["items"] == {"type": "string"}  # from codes_of
 
 
 OLD_ROW = {

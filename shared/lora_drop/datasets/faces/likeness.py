@@ -1,0 +1,153 @@
+"""How much the pictures of a proof sheet look like the person in the photos, from the similarities alone."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from statistics import median
+
+from lora_drop.datasets.dataset import GOOD_IMAGES
+from lora_drop.datasets.faces.face import Face, FacesSeen, Similarities
+from lora_drop.datasets.faces.groups import centre_similarities, people_in
+from lora_drop.datasets.faces.hints import can_be_compared, mark_of
+from lora_drop.datasets.faces.thresholds import (
+    COPIED_PHOTO,
+    ENOUGH_FACES,
+    LOW_LIKENESS,
+    OTHER_PERSON,
+    SMALL_FACE,
+)
+from lora_drop.datasets.report import FaceMark
+from lora_drop.jobs.problems import MAX_NAME, shortened
+from lora_drop.jobs.proof import Likeness, PictureLikeness
+
+DIGITS = 2
+# A picture may show others beside the person, who is the largest then.
+CLEAR_MARKS = (None, FaceMark.TURNED, FaceMark.SEVERAL)
+
+
+@dataclass(frozen=True, slots=True)
+class Trained:
+    """What the advice goes by: photos, steps, the trainer's own number of steps, and whether photos had captions.
+
+    None where it is not known.
+    """
+
+    images: int | None = None
+    steps: int | None = None
+    usual_steps: int | None = None
+    captioned: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Comparison:
+    """What a proof sheet shows: the likeness, and by its name each photo's cosine to the centre of the others."""
+
+    likeness: Likeness
+    photos: Mapping[str, float] = field(default_factory=dict)
+
+
+def photo_face(seen: FacesSeen | None) -> Face | None:
+    """Return the face of a photo that the pictures are compared with; None where it has none that is clear."""
+    return seen.main if seen and can_be_compared(seen) else None
+
+
+def picture_face(seen: FacesSeen | None) -> Face | None:
+    """Return the face of a picture; None where it has none that is clear."""
+    main = seen.main if seen else None
+    if seen is None or main is None or not main.crop or main.pixels < SMALL_FACE:
+        return None
+    return main if mark_of(seen) in CLEAR_MARKS else None
+
+
+def compare(
+    similarities: Similarities,
+    *,
+    photos: Sequence[str],
+    pictures: Sequence[int],
+    faceless: Sequence[int] = (),
+    trained: Trained | None = None,
+) -> Comparison:
+    """Return how much the pictures look like the person whom most photos show.
+
+    ``similarities``: of the photos' faces in the order of their names, then of the pictures' in the order of their
+    numbers. ``faceless``: pictures without a clear face. Photos of others count neither for the pictures nor among
+    themselves.
+    """
+    among_themselves = [row[: len(photos)] for row in similarities[: len(photos)]]
+    own = people_in(among_themselves).person if photos else ()
+    like = centre_similarities(similarities, own)
+    usual = median(like[at] for at in own) if len(own) >= ENOUGH_FACES else None
+    # Photos that are nearly one another's copies cannot show that a picture is one.
+    can_tell = usual is None or usual < COPIED_PHOTO
+    found = [PictureLikeness(number=number) for number in faceless]
+    for at, number in enumerate(pictures, len(photos)):
+        reached = None if usual is None else _rounded(like[at])
+        copied = _copied(similarities[at], photos) if can_tell else None
+        found.append(PictureLikeness(number=number, likeness=reached, copy_of=copied))
+    numbers = [each.likeness for each in found if each.likeness is not None]
+    likeness = Likeness(
+        likeness=_rounded(median(numbers)) if numbers else None,
+        among_photos=None if usual is None else _rounded(usual),
+        pictures=tuple(sorted(found, key=lambda each: each.number)),
+    )
+    advice = advice_on(likeness, len(own), trained or Trained())
+    among = {} if usual is None else {photos[at]: _rounded(like[at]) for at in own}
+    return Comparison(likeness.model_copy(update={"advice": advice}), among)
+
+
+def advice_on(likeness: Likeness, photos: int, trained: Trained) -> str:
+    """Return what to do about a likeness, in sentences; empty where there is nothing to say.
+
+    ``photos``: how many of the dataset's photos it was compared with.
+    """
+    return " ".join((*_about_numbers(likeness, photos, trained), *_about_copies(likeness)))
+
+
+def _about_numbers(likeness: Likeness, photos: int, trained: Trained) -> Iterator[str]:
+    if not likeness.pictures:
+        return
+    if likeness.among_photos is None:
+        yield (
+            f"One person's face is clear in {photos} of the photos, and at least {ENOUGH_FACES} are needed: how much "
+            "the pictures look like the person is not known."
+        )
+    elif likeness.likeness is None:
+        yield f"The pictures have no face that can be compared. {_ways(trained)}"
+    elif likeness.likeness < OTHER_PERSON:
+        yield f"The pictures seem to show another person than the photos. {_ways(trained)}"
+    elif likeness.likeness < LOW_LIKENESS * likeness.among_photos:
+        yield f"The pictures look less like the person than the photos do. {_ways(trained)}"
+
+
+def _about_copies(likeness: Likeness) -> Iterator[str]:
+    copies = [each for each in likeness.pictures if each.copy_of is not None]
+    for each in copies:
+        yield f"Picture {each.number} is nearly the same as the photo {each.copy_of}."
+    if copies:
+        yield "The LoRA repeats photos: fewer steps help, or photos that differ more from each other."
+
+
+def _ways(trained: Trained) -> str:
+    """Return what would make a LoRA look more like the person, by what this one was trained on."""
+    ways = []
+    if trained.images is not None and trained.images < GOOD_IMAGES:
+        ways.append(f"more photos (it had {trained.images}; 20 to 50 are best)")
+    if trained.steps and trained.usual_steps and trained.steps < trained.usual_steps:
+        ways.append(f"more steps (it had {trained.steps:,}; {trained.usual_steps:,} are usual)")
+    if trained.captioned is False:
+        ways.append("captions that say what changes from photo to photo")
+    if not ways:
+        ways.append("photos that show the face larger, sharper and from more sides")
+    *rest, last = ways
+    return f"What helps: {', '.join(rest)}{' and ' if rest else ''}{last}."
+
+
+def _copied(like: Sequence[float], photos: Sequence[str]) -> str | None:
+    """Return the photo that a picture is nearly the same as."""
+    nearest = max(range(len(photos)), key=lambda at: like[at], default=None)
+    if nearest is None or like[nearest] < COPIED_PHOTO:
+        return None
+    return shortened(photos[nearest], MAX_NAME)
+
+
+def _rounded(cosine: float) -> float:
+    return round(cosine, DIGITS) + 0.0  # no -0.0, which people would read
