@@ -136,10 +136,12 @@ class Record:
         A function that stopped with an older state in memory may write it as long as it lives. A training whose
         proof sheet is not done stays on it: the reconciler goes on with the sheet.
         """
-        if job.proof_open:
-            return
-        if job.terminal and self.clock() - job.updated_at >= SETTLED_AFTER:
+        if job.terminal and not job.proof_open and self.has_settled(job):
             self.jobs.close(job)
+
+    def has_settled(self, job: Job) -> bool:
+        """Return whether no function lives any more that may have read the job before its last write."""
+        return self.clock() - job.updated_at >= SETTLED_AFTER
 
     def _write_files(self, job: Job) -> None:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")

@@ -56,9 +56,8 @@ class _Unpublished(Record):
         self.close_when_settled(job)
         return job
 
-    def close_when_settled(self, job: Job) -> None:
-        if job.terminal:
-            self.jobs.close(job)
+    def has_settled(self, job: Job) -> bool:
+        return bool(job)  # the clock stands still
 
     def publish_event(self, job: Job) -> bool:
         return bool(job)

@@ -219,8 +219,9 @@ class Webhook:
             body = webhook_body(request_id=self.request_id, payload=None)
         elif self.picture:
             url = Request(self.request_id, self.to, picture=True).artifacts[0].url
-            payload = {"images": [{"url": url, "content_type": "image/jpeg"}], "prompt": "a photo"}
-            body = webhook_body(request_id=self.request_id, payload=payload)
+            image = {"url": url, "content_type": "image/jpeg"}
+            made = {"images": [image], "prompt": "a photo"}
+            body = webhook_body(request_id=self.request_id, payload=made)
         else:
             url = Request(self.request_id, self.to).artifacts[0].url
             payload = {"diffusers_lora_file": {"url": url, "file_name": "pytorch_lora.safetensors"}}

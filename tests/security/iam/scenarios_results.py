@@ -7,17 +7,28 @@ from typing import Any
 import httpx
 
 from lora_drop.adapters.s3_copies import S3Copies
-from lora_drop.jobs.artifacts import Upload
+from lora_drop.adapters.sqs import SqsInbox
+from lora_drop.fal.proof_prompts import picture_orders
+from lora_drop.jobs.artifacts import StoredFile, Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
+from lora_drop.services.proof_sheets import picture_job
 from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
 from tests.security.iam.scenarios_datasets import STORE, delivered, delivered_as_submitted
-from tests.support.builders import ARTIFACTS, REQUEST_ID, make_archive, make_job, webhook_body
+from tests.support.builders import (
+    ARTIFACTS,
+    REQUEST_ID,
+    make_archive,
+    make_job,
+    make_jpeg,
+    webhook_body,
+)
 from tests.support.lambda_environment import FILES, event, recorded
 from tests.support.receivers import changes, envelope
 
@@ -165,6 +176,75 @@ def an_invalid_result_is_booked_as_wasted(harness: Harness) -> None:
     assert harness.deliver(STORE) == []
     assert harness.environment.job(job.job_id).status is Status.FAILED
     assert harness.environment.jobs.account("2026-11").wasted_usd > 0
+
+
+def with_lora(harness: Harness, **changes: Any) -> Job:
+    """A training that has its LoRA, and a proof sheet that was ordered."""
+    job = make_job(Status.SUCCEEDED, proof=ProofSheet(), **changes)
+    key = f"{job.prefix}lora.safetensors"
+    harness.environment.aws.s3.put_object(Bucket="models", Key=key, Body=WEIGHTS)
+    stored = StoredFile(
+        name="lora.safetensors", bucket="models", key=key, size=len(WEIGHTS), sha256=""
+    )
+    return harness.environment.add_job(job.model_copy(update={"files": (stored,)}))
+
+
+def pictures(harness: Harness) -> list[Job]:
+    proof = harness.environment.job(JOB_ID).proof
+    return [harness.environment.job(each) for each in (proof.pictures if proof else ())]
+
+
+@scenario
+def a_proof_sheet_is_ordered_with_the_lora(harness: Harness) -> None:
+    """The store worker opens the pictures, the submitter sends them, fal fetches the LoRA."""
+    harness.environment.add_job(make_job(Status.STORING, proof=ProofSheet()))
+    stored(harness)
+    assert harness.deliver("SubmitFunction") == []
+    first, *_ = pictures(harness)
+    assert first.status is Status.SUBMITTED
+    sent = json.loads(harness.environment.internet.posts[0].content)
+    assert harness.fetched(sent["loras"][0]["path"]) == WEIGHTS
+
+
+@scenario
+def a_picture_is_stored_and_asks_for_its_sheet(harness: Harness) -> None:
+    job = with_lora(harness)
+    order = picture_orders(job.job_id, None, "ada", 1)[0]
+    picture = picture_job(job, order, now=harness.environment.clock.now)
+    for status, known in ((Status.SUBMITTING, {}), (Status.SUBMITTED, {"request_id": REQUEST_ID})):
+        picture = picture.move(status, now=harness.environment.clock.now, **known)
+    harness.environment.add_job(picture)
+    result = {"images": [{"url": "https://v3.fal.media/files/a/one.jpeg"}], "prompt": "a photo"}
+    delivered(harness, picture.job_id, webhook_body(payload=result))
+    harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=make_jpeg())
+    assert harness.deliver(STORE) == []
+    assert harness.environment.files()["picture.jpg"] == make_jpeg()
+    assert any(job.job_id in each for each in harness.waiting("InboxQueue"))
+
+
+@scenario
+def a_proof_sheet_is_finished(harness: Harness) -> None:
+    """The submitter compares the pictures, all of which have ended, with the dataset, and writes the sheet."""
+    job = with_lora(harness)
+    [order] = picture_orders(job.job_id, None, "ada", 1)
+    picture = picture_job(job, order, now=harness.environment.clock.now)
+    harness.environment.add_job(picture.move(Status.CANCELLED, now=harness.environment.clock.now))
+    named = ProofSheet(pictures=(picture.job_id,))
+    harness.environment.jobs.replace(job, job.model_copy(update={"proof": named, "version": 99}))
+    SqsInbox(harness.environment.aws.sqs, harness.environment.inbox).finish_proof(job.job_id)
+    assert harness.deliver("SubmitFunction") == []
+    assert not harness.environment.job(JOB_ID).proof_open
+    assert harness.environment.files().keys() >= {"proof.json", "proof.html", "job.json"}
+
+
+@scenario
+def a_lost_proof_sheet_is_found(harness: Harness) -> None:
+    """The store worker died before it opened the pictures."""
+    with_lora(harness)
+    later(harness)
+    assert {each.status for each in pictures(harness)} == {Status.READY}
+    [message] = harness.waiting("InboxQueue")
+    assert "portrait/ada.zip" in message
 
 
 @scenario
