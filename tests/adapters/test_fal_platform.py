@@ -8,10 +8,12 @@ import pytest
 
 from lora_drop.adapters.fal_history import FalHistory
 from lora_drop.adapters.fal_payloads import FORBIDS, FalPayloads
+from lora_drop.fal.proof_prompts import picture_arguments, picture_orders
 from lora_drop.fal.trainers.table import DATASET_FIELDS
 from lora_drop.jobs.errors import FalUnavailableError
 from lora_drop.jobs.status import Status
 from lora_drop.ports import PayloadsErased
+from lora_drop.services.proof_sheets import picture_job
 from tests.support.builders import APPLICATION, NOW, make_job
 from tests.support.wire import FixedKey, Said, Wire
 
@@ -37,6 +39,24 @@ def history(fal: Wire) -> FalHistory:
 
 def found(fal: Wire) -> object:
     return history(fal).requests_for(JOB, since=NOW - timedelta(minutes=2))
+
+
+@pytest.mark.promise("never pay twice")
+def test_picture_is_found_by_its_whole_input() -> None:
+    """A picture's request is found by LoRA, prompt and seed, among those of the other pictures of the same LoRA."""
+    orders = picture_orders(JOB.job_id, None, "ada", 2)
+    lora = f"https://models.s3.amazonaws.com/{JOB.prefix}lora.safetensors?X-Amz-Signature=1"
+    given = [picture_arguments(order, lora) for order in orders]
+    rows = [
+        {"request_id": "a", "json_input": json.dumps(given[1])},
+        {"request_id": "b", "json_input": given[0]},
+        {"request_id": "c", "json_input": {**given[0], "seed": 5}},
+        row("d"),
+    ]
+    fal = Wire(page(*rows))
+    second = picture_job(JOB, orders[1], now=NOW)
+    assert history(fal).requests_for(second, since=NOW) == ("a",)
+    assert fal.requests[0].url.params["endpoint_id"] == "fal-ai/flux-lora"
 
 
 @pytest.mark.promise("never pay twice")

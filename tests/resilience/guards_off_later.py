@@ -251,7 +251,7 @@ def any_evidence() -> Context:
 wakes_none = replaced(WaitingQueue, "wake_next", nothing)
 
 
-_SILENT: Any = SimpleNamespace(wake_next=nothing)
+_SILENT: Any = SimpleNamespace(wake_next=nothing, inbox=None)
 
 
 def slot_wakes_none() -> Context:

@@ -11,6 +11,7 @@ from typing import Any
 from lora_drop.jobs.status import Status
 from tests.resilience import guards_off as off
 from tests.resilience import guards_off_later as later
+from tests.resilience import guards_off_proofs as proofs
 from tests.resilience.guards_off import Off
 from tests.resilience.model.world import Bounds, Decision, Fault
 
@@ -171,6 +172,18 @@ MUTATIONS: Sequence[Mutation] = (
     Mutation(
         "the reconciler wakes a job that waits too long", later.round_wakes_none, few(Fault.UNSENT)
     ),
+    # Proof sheets
+    Mutation(
+        "a training is open until its sheet is done",
+        proofs.closed_with_an_open_sheet,
+        few(Fault.LOST, proof=True),
+    ),
+    Mutation(
+        "the reconciler goes on with a sheet",
+        proofs.late_sheets_are_left,
+        few(Fault.LOST, proof=True),
+    ),
+    Mutation("a sheet waits for all of its pictures", proofs.made_from_what_has_ended, faults=True),
     # The files
     Mutation(
         "a job succeeds when its weights are stored", later.succeeds_first, few(), faults=True

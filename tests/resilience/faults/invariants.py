@@ -67,6 +67,9 @@ class Rows(dict[str, Job]):
             self.violated(f"{job_id}: version {before.version} became {job.version}")
         if before is not None and _went_back(before, job):
             self.violated(f"{job_id}: its progress went back")
+        sheet = job.proof if job.proof and not job.proof.note else None
+        if sheet and sheet.done_at and set(sheet.made_from) != set(sheet.pictures):
+            self.violated(f"{job_id}: its proof sheet was made without some of its pictures")
         if job.status is Status.SUBMITTING:
             self.intended[job_id] = self.clock()
         if job.status is Status.EXPIRED and (before is None or before.status != job.status):
@@ -114,6 +117,9 @@ class Rows(dict[str, Job]):
         if job is None or job.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             state = job.status if job else "no job"
             self.violated(f"{request.job_id}: a POST was accepted while it was {state}")
+        for other in self.values() if job is not None and job.picture is not None else ():
+            if other.picture == job.picture and other is not job and other.intents:
+                self.violated(f"{request.job_id}: paid for what {other.job_id} is the picture of")
         for earlier in self.requests:
             if earlier.job_id == request.job_id and not _may_follow(earlier, request, job):
                 self.violated(f"{request.job_id}: paid twice")

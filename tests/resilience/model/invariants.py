@@ -34,6 +34,10 @@ def _paid_once(world: World, _: Bounds) -> Iterator[str]:
         paid = [request.request_id for request in requests if request.paid]
         if len(paid) > 1 + sum(request.missed for request in requests):
             yield f"{job_id} is paid for with {' and '.join(paid)}"
+    orders = [job.picture for job in world.jobs.values() if job.picture]
+    for order in orders:
+        if orders.count(order) > 1:
+            yield f"picture {order.number} of {order.proof_of} has several jobs"
 
 
 def _duplicates(world: World, bounds: Bounds) -> Iterator[str]:

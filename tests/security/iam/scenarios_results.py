@@ -3,11 +3,13 @@
 import json
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 import httpx
 
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.adapters.sqs import SqsInbox
+from lora_drop.datasets.reports.proof_sheet import ProofPhoto, ProofReport
 from lora_drop.fal.proof_prompts import picture_orders
 from lora_drop.jobs.artifacts import StoredFile, Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
@@ -17,6 +19,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
+from lora_drop.services import proof_results
 from lora_drop.services.proof_sheets import picture_job
 from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
@@ -232,7 +235,14 @@ def a_proof_sheet_is_finished(harness: Harness) -> None:
     named = ProofSheet(pictures=(picture.job_id,))
     harness.environment.jobs.replace(job, job.model_copy(update={"proof": named, "version": 99}))
     SqsInbox(harness.environment.aws.sqs, harness.environment.inbox).finish_proof(job.job_id)
-    assert harness.deliver("SubmitFunction") == []
+    real = proof_results._report
+    photo = ProofPhoto(name="one.jpg", likeness=0.8, thumbnail=make_jpeg())
+
+    def with_a_photo(*args: Any) -> ProofReport:
+        return real(*args).model_copy(update={"photos": (photo,)})
+
+    with patch.object(proof_results, "_report", with_a_photo):
+        assert harness.deliver("SubmitFunction") == []
     assert not harness.environment.job(JOB_ID).proof_open
     assert harness.environment.files().keys() >= {"proof.json", "proof.html", "job.json"}
 
