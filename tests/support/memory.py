@@ -291,7 +291,7 @@ class MemoryQueue:
 
 @dataclass
 class MemoryProofs:
-    """A ProofMeasure that counts; ``breaks`` is what it raises instead."""
+    """A ProofComparer that counts; ``breaks`` is what it raises instead."""
 
     measured: list[tuple[str, tuple[str, ...]]] = field(default_factory=list)
     breaks: Exception | None = None

@@ -17,7 +17,7 @@ from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.local.tools import ROOT
-from lora_drop.messages import StoreRequest
+from lora_drop.messages import ProofRequest, StoreRequest
 from tests.support.builders import (
     KEY,
     NOW,
@@ -210,6 +210,7 @@ def events() -> dict[str, Event]:
         "webhook_forged": webhook(webhook_body(), STRANGER),
         "results_batch": in_sqs("results", *handed),
         "fetch_batch": in_sqs("fetch", StoreRequest(job_id=JOB.job_id).model_dump_json()),
+        "proof_batch": in_sqs("inbox", ProofRequest(proof_of=JOB.job_id).model_dump_json()),
         "notify_batch": in_sqs("notify", json.dumps(change_of(make_job(Status.SUBMITTED)))),
         "schedule": schedule(),
         "schedule_drift": {"compare": "trainers"},

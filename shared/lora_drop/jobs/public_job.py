@@ -16,7 +16,7 @@ from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
-from lora_drop.jobs.proof import ProofSheet
+from lora_drop.jobs.proof import Likeness
 from lora_drop.jobs.status import Status
 
 
@@ -27,6 +27,17 @@ class PublicDelivery(BaseModel):
 
     way: DeliveryMethod = Field(description="where fal downloads the dataset from")
     expires_at: datetime | None = Field(description="when that URL stops working, UTC")
+
+
+class PublicProof(BaseModel):
+    """A proof sheet, without what the stack alone needs to know whether it is up to date."""
+
+    model_config = ConfigDict(frozen=True, from_attributes=True)
+
+    pictures: tuple[str, ...] = Field(description="the jobs of its pictures, by their numbers")
+    note: str = Field(description="why there is no picture, or no number; empty where there are")
+    done_at: datetime | None = Field(description="when all pictures had ended and were compared")
+    likeness: Likeness | None = Field(description="how much the pictures look like the photos")
 
 
 class PublicJob(BaseModel):
@@ -74,7 +85,7 @@ class PublicJob(BaseModel):
     )
     files: tuple[StoredFile, ...] = Field(description="what is stored in the models bucket")
     problems: tuple[Problem, ...]
-    proof: ProofSheet | None = Field(
+    proof: PublicProof | None = Field(
         description="the proof sheet: pictures made with the LoRA, and how much they look like the photos"
     )
 

@@ -21,7 +21,7 @@ from lora_drop.local.deployment import client
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack, StackError
 from lora_drop.local.tools import deployment_files, none_is_up
-from lora_drop.messages import StoreRequest
+from lora_drop.messages import ProofRequest, StoreRequest
 from lora_drop.simulator.webhooks import signed_headers
 from lora_drop.simulator.wire import WebhookKey, client_context, now
 
@@ -35,6 +35,7 @@ ABOUT_JOBS = frozenset(
             "webhook_forged",
             "results_batch",
             "fetch_batch",
+            "proof_batch",
             "notify_batch",
         ),
         *("job_item", "job_resolve", "job_forget"),
@@ -81,6 +82,12 @@ class FreshEvents:
         self._job(job_id)
         event["Records"] = event["Records"][:1]
         event["Records"][0]["body"] = StoreRequest(job_id=job_id).model_dump_json()
+        return event
+
+    def proof_batch(self, event: Event, *, job_id: str) -> Event:
+        """The message for the submitter that a picture of this training's proof sheet has ended."""
+        self._job(job_id)
+        event["Records"][0]["body"] = ProofRequest(proof_of=job_id).model_dump_json()
         return event
 
     def notify_batch(self, event: Event, *, job_id: str) -> Event:
@@ -183,6 +190,7 @@ def fresh_event(local: LocalStack, name: str, *, job_id: str, key: str) -> Event
         "webhook_forged": lambda event: fresh.webhook(event, job_id=job_id, forged=True),
         "results_batch": lambda event: fresh.results_batch(event, job_id=job_id),
         "fetch_batch": lambda event: fresh.results_batch(event, job_id=job_id),
+        "proof_batch": lambda event: fresh.proof_batch(event, job_id=job_id),
         "notify_batch": lambda event: fresh.notify_batch(event, job_id=job_id),
         "job_item": lambda event: fresh.asked(event, job_id=job_id),
         "job_resolve": lambda event: fresh.asked(event, job_id=job_id),

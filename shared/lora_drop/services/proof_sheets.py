@@ -31,7 +31,7 @@ from lora_drop.services.record import Record
 UNMEASURED = "The pictures are there, but could not be compared with the photos."
 
 
-class ProofMeasure(Protocol):
+class ProofComparer(Protocol):
     """Compares the pictures of a training with its dataset, and writes the sheet."""
 
     def measure(self, parent: Job, pictures: Sequence[Job]) -> ProofSheet:
@@ -114,7 +114,7 @@ class ProofSheets:
     """Ends proof sheets: the pictures are compared once, when all of them have ended."""
 
     record: Record
-    results: ProofMeasure
+    results: ProofComparer
 
     def finish(self, job_id: str) -> Job:
         """Return the training with its finished sheet; as it stands while a picture has not ended yet.

@@ -105,7 +105,7 @@ def test_no_more_than_the_slots(world: World) -> None:
     ]
 
 
-@pytest.mark.promise("it costs what you allow")
+@pytest.mark.promise("it can be operated")
 def test_over_budget_is_held(world: World) -> None:
     """Pictures cost the month's money: what does not fit is held, and goes on when a person approves."""
     world.limits = Limits(4, monthly_usd=3.60 + 2 * 0.035, job_usd=25.0)
@@ -290,7 +290,7 @@ def test_unfetched_lora_goes_once_more(world: World) -> None:
     assert (again.status, again.intents, again.refetched) == (Status.SUBMITTED, 2, True)
 
 
-@pytest.mark.promise("nothing is kept that was to be forgotten")
+@pytest.mark.promise("nothing leaks")
 def test_pictures_are_forgotten_with_their_training(world: World) -> None:
     """To forget a training erases its pictures as well: rows, files, and what fal has stored of them."""
     training = make_all(world, trained(world))
