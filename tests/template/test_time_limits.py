@@ -21,6 +21,10 @@ ORDERS = {
         limits.SUBMIT,
         limits.SUBMIT_DEADLINE,
     ),
+    "a proof sheet ends by itself": (
+        limits.PROOF_PATIENCE + timedelta(seconds=120),
+        limits.SUBMIT,
+    ),
     "what is sent is sent in one life": (
         limits.DISPATCH_PATIENCE
         + limits.UPLOAD_PATIENCE

@@ -14,6 +14,8 @@ ERROR_FILE = "ERROR.txt"
 JOB_FILE = "job.json"
 REPORT_PAGE, REPORT_FILE = "report.html", "report.json"
 CLEAN_COPY = "dataset.zip"
+# The file is written before the sheet's row is, so it cannot say when that was done.
+PROOF_FIELDS = {"pictures", "note", "likeness"}
 
 _HEADLINES: Mapping[Status, str] = {
     Status.REJECTED: "This dataset was not sent to training. Nothing was paid.",
@@ -91,7 +93,7 @@ def job_text(job: Job) -> str:
         "parameters": job.parameters and job.parameters.model_dump(mode="json"),
         "parameter_sources": job.parameter_sources and dict(job.parameter_sources),
         "estimated_cost_usd": job.estimated_cost_usd,
-        "proof": job.proof and job.proof.model_dump(mode="json"),
+        "proof": job.proof and job.proof.model_dump(mode="json", include=PROOF_FIELDS),
         "files": [stored.model_dump(mode="json") for stored in job.files],
         "timings": {
             "received_at": job.created_at.isoformat(),

@@ -15,6 +15,7 @@ from lora_drop.fal.inference import (
 )
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.proof import PROOF_FOLDER, PROOF_PAGE
 
 # The structure of our own page; names and captions in it are escaped and hold no tag.
 HEADER = re.compile(r"<header>.*?</header>", re.DOTALL)
@@ -98,9 +99,18 @@ def _use(job: Job) -> Html:
         if phrase
         else None
     )
-    steps = [each for each in (fetch, load, prompt) if each]
+    steps = [each for each in (fetch, load, prompt, _proof(job)) if each]
     programs = _programs(job, phrase)
     return tag("section", tag("h2", "How to use the LoRA"), tag("ol", *steps), *programs, id="use")
+
+
+def _proof(job: Job) -> Html | None:
+    """Return where the proof sheet lies; its pictures are made after this page."""
+    if job.proof is None or job.proof.note:
+        return None
+    place = f"{PROOF_FOLDER}/{PROOF_PAGE}"
+    words = "Look at its proof sheet, once the pictures are made: "
+    return tag("li", words, tag("a", place, href=place))
 
 
 def _programs(job: Job, phrase: str) -> Iterator[Html]:
