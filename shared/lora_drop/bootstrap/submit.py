@@ -9,6 +9,7 @@ from lora_drop.ports import DatasetStore, ResultStore
 from lora_drop.settings import SubmitSettings
 
 if TYPE_CHECKING:
+    from lora_drop.adapters.faces import OnnxFaces
     from lora_drop.services.dataset_urls import DatasetUrls
     from lora_drop.services.submit import Submitter
 
@@ -29,7 +30,16 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         """Return the decoder and converter of images."""
         from lora_drop.adapters.pillow import PillowPictures
 
-        return PillowPictures()
+        return PillowPictures(self.faces)
+
+    @cached_property
+    def faces(self) -> "OnnxFaces | None":
+        """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
+        if not self.settings.face_check:
+            return None
+        from lora_drop.adapters.faces import OnnxFaces
+
+        return OnnxFaces()
 
     def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
@@ -78,6 +88,8 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self.pictures,
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
+                faces=self.faces,
+                require_one_person=settings.require_one_person,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",
