@@ -16,7 +16,8 @@ from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.ports import Submission
 from lora_drop.services.account_balance import AccountBalance
-from lora_drop.services.check import Checker, check_checkpoint
+from lora_drop.services.check import Checker
+from lora_drop.services.checkpoint import check_checkpoint
 from lora_drop.services.dataset_urls import DatasetUrls
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.evidence import Evidence

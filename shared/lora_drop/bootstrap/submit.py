@@ -59,7 +59,8 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
     def submitter(self) -> "Submitter":
         """Return the door that datasets come in by."""
         from lora_drop.services.account_balance import AccountBalance
-        from lora_drop.services.check import Checker, check_checkpoint
+        from lora_drop.services.check import Checker
+        from lora_drop.services.checkpoint import check_checkpoint
         from lora_drop.services.dispatch import Dispatcher
         from lora_drop.services.mend import Mender
         from lora_drop.services.submit import Submitter

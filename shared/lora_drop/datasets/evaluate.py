@@ -7,6 +7,7 @@ from lora_drop.datasets.captions import caption_warnings
 from lora_drop.datasets.clean_copy import Layout
 from lora_drop.datasets.dataset import count_problem, count_warning
 from lora_drop.datasets.edits import Edits
+from lora_drop.datasets.faces.findings import FaceFindings
 from lora_drop.datasets.images import hints
 from lora_drop.datasets.images.pictures import change_sentence
 from lora_drop.datasets.report import ImageOutcome, ImageReport, ReportedChange
@@ -33,15 +34,17 @@ def problems_of(
     trainer: Trainer | None,
     values: Mapping[str, Value],
     made: bool = False,
+    faces: FaceFindings | None = None,
 ) -> tuple[tuple[Problem, ...], tuple[Problem, ...]]:
     """Return the errors and the warnings about a dataset's files.
 
     Without a ``trainer`` (its parameters are refused) only what holds for every trainer is found.
-    ``made``: lora-drop made the trigger phrase up.
+    ``made``: lora-drop made the trigger phrase up. ``faces``: what is known of the faces, None where nothing is.
     """
-    errors = tuple(_errors(inspection, layout, trainer, values))
+    faces = faces or FaceFindings()
+    errors = (*_errors(inspection, layout, trainer, values), *faces.errors)
     needless = {SAID_TWICE.get(error.code) for error in errors}
-    warnings = _warnings(inspection, layout, trainer, values, made=made)
+    warnings = (*_warnings(inspection, layout, trainer, values, made=made), *faces.warnings)
     return errors, tuple(each for each in warnings if each.code not in needless)
 
 
@@ -50,11 +53,12 @@ def image_reports(
     layout: Layout,
     changes: Sequence[ReportedChange],
     warnings: Sequence[Problem],
+    faces: FaceFindings | None = None,
 ) -> tuple[ImageReport, ...]:
     """Return a report on each file that may be a photo, in the order of the archive."""
     origins = {inspection.captions[name].origin for name in inspection.elsewhere.values()}
     return tuple(
-        _image_report(member, inspection, layout, changes, warnings)
+        _with_faces(_image_report(member, inspection, layout, changes, warnings), faces)
         for member in inspection.selection.others
         if member.name not in origins
     )
@@ -133,6 +137,16 @@ def _image_report(
         similar_to=layout.twice.get(name) or layout.alike.get(name),
         thumbnail=photo.look.thumbnail if photo else b"",
     )
+
+
+def _with_faces(report: ImageReport, faces: FaceFindings | None) -> ImageReport:
+    """Return the report on a photo with its faces; it is refused where they are why the dataset is."""
+    if faces is None or report.member not in faces.reports:
+        return report
+    update: dict[str, object] = {"faces": faces.reports[report.member]}
+    if errors := faces.errors_of(report.member):
+        update |= {"fate": ImageOutcome.REFUSED, "errors": (*report.errors, *errors)}
+    return report.model_copy(update=update)
 
 
 def _outcome(

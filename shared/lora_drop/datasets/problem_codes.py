@@ -218,6 +218,26 @@ DATASET: Mapping[str, Meaning] = {
         "No photo has a caption.",
         "A text file beside each photo (anna.jpg, anna.txt) says what is in it besides the person.",
     ),
+    "dataset_face_none": warns(
+        "No photo has a face that can be seen; RequireOnePerson=true refuses that.",
+        "For a portrait, put in photos that show the face; for a style or a thing, choose the preset style.",
+    ),
+    "dataset_face_two_people": warns(
+        "The photos show two people; RequireOnePerson=true refuses that.",
+        "Keep the photos of one of them, and train the other on their own.",
+    ),
+    "dataset_face_many_people": warns(
+        "The photos show many people, none of them in most; RequireOnePerson=true refuses that.",
+        "For a portrait, put in photos of one person; for a style or a thing, choose the preset style.",
+    ),
+    "dataset_face_one_angle": warns(
+        "All photos show the face from one angle.",
+        "Add photos from other angles: what no photo shows has to be guessed.",
+    ),
+    "dataset_face_one_setting": warns(
+        "In nearly all photos the background or the clothes look the same.",
+        "Add photos in other places and clothes, or say in the captions what is seen of them.",
+    ),
     "dataset_other_file": warns(
         "A file is no photo, no caption and no training.json; it was left out.",
         "Nothing, unless it should have been one: then save it as such.",
@@ -308,6 +328,32 @@ IMAGE: Mapping[str, Meaning] = {
     "image_flat_part": warns(
         "A part of a photo, from side to side, is one flat grey.",
         "If it was cut off once, copy it again from the camera or phone; cut a bar off.",
+    ),
+    "image_face_none": warns(
+        "A photo has no face that can be seen.",
+        "Put in a photo that shows the face, or leave this one out.",
+    ),
+    "image_face_several": warns(
+        "A photo shows several faces.",
+        "Cut out the part with the person who is trained, or leave it out.",
+    ),
+    "image_face_small": warns(
+        "A face has few pixels.", "Put in the larger original, or a photo that was taken closer."
+    ),
+    "image_face_turned": warns(
+        "A photo lies on its side or is upside down: its face is turned.",
+        "Turn the photo and save it, so that the face is upright.",
+    ),
+    "image_face_covered": warns(
+        "A face is partly covered.",
+        "Choose a photo without a hand, a mask or dark glasses in front of the face.",
+    ),
+    "image_face_blurred": warns(
+        "A face is blurred.", "Choose a sharper photo of the same moment, or leave it out."
+    ),
+    "image_face_other_person": warns(
+        "A photo seems to show another person than the others; RequireOnePerson=true refuses that.",
+        "Leave it out if it does; age, make-up and light can make one person look like two.",
     ),
     "image_wrong_extension": warns(
         "A photo's name says another format than it has.", "Give it the right ending."

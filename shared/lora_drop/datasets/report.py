@@ -31,6 +31,19 @@ class ImageOutcome(StrEnum):
     REFUSED = "refused"  # it has to be put right first
 
 
+class FaceMark(StrEnum):
+    """What is remarkable of a face; each but ``profile`` is said by a problem as well."""
+
+    SEVERAL = "several"  # one of several in the photo
+    SMALL = "small"
+    COVERED = "covered"
+    BLURRED = "blurred"
+    PROFILE = "profile"  # seen from the side: a few of these are good
+    TURNED = "turned"  # it lies on its side
+    OTHER_PERSON = "other_person"
+    SECOND_PERSON = "second_person"  # one of two whom the photos show
+
+
 class _Value(BaseModel):
     model_config = ConfigDict(frozen=True)
 
@@ -43,12 +56,30 @@ class ReportedChange(_Value):
     message: str
 
 
+class FaceReport(_Value):
+    """One face of a photo: where it is, how large, what is remarkable of it.
+
+    ``left``, ``top``, ``width`` and ``height`` are parts of the upright photo's, from 0 to 1; ``pixels`` is the
+    shorter side of the face in those of the photo. ``similarity`` is the cosine to the other faces of the person whom
+    most photos show, -1 to 1 and rounded to two digits; None where the face was not compared.
+    """
+
+    left: float
+    top: float
+    width: float
+    height: float
+    pixels: int
+    mark: FaceMark | None = None
+    similarity: float | None = None
+
+
 class ImageReport(_Value):
     """One photo: what it is, what becomes of it, what is wrong or could be better.
 
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
     ``similar_to`` is the photo that this one looks like, or is the same file as; None where there is none.
+    ``faces`` has the largest first; None where they were not looked for, or do not matter.
     ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
@@ -65,6 +96,7 @@ class ImageReport(_Value):
     warnings: tuple[Problem, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
     similar_to: str | None = None
+    faces: tuple[FaceReport, ...] | None = None
     thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
 
 
@@ -96,6 +128,7 @@ class Report(_Value):
     Both have everything that is in the images' own, and what is about the dataset as a whole.
     ``images`` counts the photos that are trained on, ``photos`` are all that were found, in the order
     of the archive. ``mended`` says whether fal gets a clean copy instead of the archive itself.
+    ``faces_checked``: the faces were looked for and judged, which they are not for a style.
     ``seconds`` is how long the check took, ``requests`` and ``bytes_read`` what it read.
     """
 
@@ -114,6 +147,7 @@ class Report(_Value):
     preset: str | None = None
     parameters: tuple[ParameterReport, ...] = ()
     estimated_cost_usd: float | None = None
+    faces_checked: bool = False
     bytes_read: int = 0
     requests: int = 0
     seconds: float = 0.0

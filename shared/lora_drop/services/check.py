@@ -17,6 +17,8 @@ from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
 from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
+from lora_drop.datasets.faces.face import FaceComparer
+from lora_drop.datasets.faces.findings import FaceFindings, findings_of, shows_a_person
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.parameter_layers import metadata_advice
 from lora_drop.datasets.parameters import (
@@ -32,14 +34,12 @@ from lora_drop.datasets.selection import InspectionResult
 from lora_drop.datasets.trigger_phrase import is_made_up, with_trained_phrase
 from lora_drop.fal.trainers.table import TRAINERS, estimated_cost_usd
 from lora_drop.jobs.errors import DatasetRejectedError
-from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.prepared import PreparedPhotos
-from lora_drop.services.record import Record
 
 PATIENCE = CHECK_PATIENCE.total_seconds()
 
@@ -101,6 +101,7 @@ class _CheckState:
     prepared: PreparedPhotos | None = None
     photos: tuple[ImageReport, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
+    faces_checked: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,8 @@ class Checker:
 
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
     ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
+    ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
+    ``require_one_person``: photos of other people, or of no one, are errors.
     """
 
     pictures: Pictures
@@ -117,6 +120,8 @@ class Checker:
     keep_metadata: bool = False
     prepares: bool = False
     refuse_misspelled_folder: bool = False
+    faces: FaceComparer | None = None
+    require_one_person: bool = False
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -154,7 +159,7 @@ class Checker:
         state.prepared = PreparedPhotos() if self.prepares else None
         inspector = Inspector(self.pictures, self.now, until, state.prepared, self.keep_metadata)
         inspection = inspector.inspect(reader, structure, selection)
-        self._evaluate(inspection, edits, state)
+        self._evaluate(inspection, edits, state, until=until)
 
     def _check_parameters(
         self, dataset: DatasetInput, reader: RangedReader, file: Member | None, state: _CheckState
@@ -182,7 +187,12 @@ class Checker:
             state.errors.append(problem)
 
     def _evaluate(
-        self, inspection: InspectionResult, edits: Edits | None, state: _CheckState
+        self,
+        inspection: InspectionResult,
+        edits: Edits | None,
+        state: _CheckState,
+        *,
+        until: float,
     ) -> None:
         parameters = state.resolved.values if state.resolved else None
         trainer = TRAINERS[parameters.trainer] if parameters else None
@@ -192,17 +202,33 @@ class Checker:
             inspection, trainer=trainer, values=values, keep_metadata=self.keep_metadata
         )
         made = state.resolved is not None and is_made_up(state.resolved)
+        faces = self._faces(inspection, layout, state, until=until)
         errors, warnings = problems_of(
-            inspection, layout, trainer=trainer, values=values, made=made
+            inspection, layout, trainer=trainer, values=values, made=made, faces=faces
         )
         if state.resolved:
             shown = [photo.member.name for photo in layout.photos]
             state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, edits=edits, keep_metadata=self.keep_metadata)
-        state.photos = image_reports(inspection, layout, changes, warnings)
+        state.photos = image_reports(inspection, layout, changes, warnings, faces)
+        state.faces_checked = faces is not None
         state.changes, state.layout = changes, layout
         state.errors += errors
         state.warnings += warnings
+
+    def _faces(
+        self, inspection: InspectionResult, layout: Layout, state: _CheckState, *, until: float
+    ) -> FaceFindings | None:
+        """Return what is known of the faces; None for a style, and where parameters are refused: it may be one."""
+        if state.resolved is None or not shows_a_person(state.resolved):
+            return None
+        return findings_of(
+            [inspection.photos[photo.member.name] for photo in layout.photos],
+            self.faces,
+            seconds=until - self.now(),
+            alike=layout.alike,
+            require_one_person=self.require_one_person,
+        )
 
 
 def _valid_dataset(state: _CheckState) -> ValidDataset | None:
@@ -240,53 +266,5 @@ def _report(dataset: DatasetInput, state: _CheckState) -> Report:
         preset=resolved.preset if resolved else None,
         parameters=tuple(_parameters(resolved)) if resolved else (),
         estimated_cost_usd=state.cost_usd,
-    )
-
-
-def check_checkpoint(resolved: ResolvedParameters, record: Record) -> Problem | None:
-    """Return why the job that ``resume_from_checkpoint`` names has no LoRA to go on from.
-
-    None where none is named, or where it has one. A problem is that there is no such job, that it has no
-    LoRA in the models bucket (yet, or any more), or that another trainer trained it.
-    """
-    if resolved.resume_from is None:
-        return None
-    earlier = record.jobs.get(resolved.resume_from)
-    if earlier is None:
-        return _without_job(resolved.resume_from)
-    return _of_other_trainer(earlier, resolved.values.trainer) or _without_lora(earlier, record)
-
-
-def _without_job(job_id: str) -> Problem:
-    return Problem(
-        code="parameter_checkpoint_unknown",
-        message=f"{CHECKPOINT} names job {job_id}, and there is none of this id. Write the id as "
-        "lora-drop jobs lists it, or the https:// address of a LoRA.",
-    )
-
-
-def _of_other_trainer(earlier: Job, trainer: str) -> Problem | None:
-    if earlier.application == trainer:
-        return None
-    return Problem(
-        code="parameter_checkpoint_of_other_trainer",
-        message=f"{CHECKPOINT} names job {earlier.job_id}, whose LoRA was trained by "
-        f"{earlier.application}; {trainer} goes on from its own. Name another job, or say trainer: "
-        f"{earlier.application}.",
-    )
-
-
-def _without_lora(earlier: Job, record: Record) -> Problem | None:
-    weights = earlier.weights
-    if weights is not None and record.results.has(weights):
-        return None
-    if weights is not None:
-        why = "and its LoRA is no longer in the models bucket. Put it back, or name another job"
-    elif earlier.terminal:
-        why = f"which is {earlier.status} and has no LoRA. Name one that has"
-    else:
-        why = f"which is {earlier.status} and has no LoRA yet. Wait until it has"
-    return Problem(
-        code="parameter_checkpoint_missing",
-        message=f"{CHECKPOINT} names job {earlier.job_id}, {why}, then drop it again.",
+        faces_checked=state.faces_checked,
     )

@@ -8,11 +8,12 @@ import base64
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from lora_drop.datasets.report import ImageOutcome, ImageReport
+from lora_drop.datasets.report import FaceMark, FaceReport, ImageOutcome, ImageReport
 from lora_drop.datasets.reports.markup import (
     OUTCOME_WORDS,
     Anchors,
     Html,
+    counted,
     first_sentence,
     joined,
     named,
@@ -34,6 +35,18 @@ FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
 ADVISED = "advised"
 RENAMED = "dataset_flattened"
 MAX_CAPTION = 240  # characters
+NO_FACE = "No face"
+MARKS = {
+    FaceMark.SMALL: "Small face",
+    FaceMark.COVERED: "Covered face",
+    FaceMark.BLURRED: "Blurred face",
+    FaceMark.PROFILE: "Profile",
+    FaceMark.TURNED: "Turned",
+    FaceMark.OTHER_PERSON: "Another person",
+    FaceMark.SECOND_PERSON: "Second person",
+}
+# Nothing that could be better: only said.
+PLAIN_MARKS = frozenset({FaceMark.PROFILE})
 # Fewer than that can be looked through.
 WORTH_A_FILTER = 12
 
@@ -114,7 +127,13 @@ def photo_card(
     remarks = list(_remarks(photo))
     return tag(
         "li",
-        tag("div", picture(photo), tag("span", words, class_=f"badge {kind}"), class_="frame"),
+        tag(
+            "div",
+            picture(photo),
+            *_faces(photo),
+            tag("span", words, class_=f"badge {kind}"),
+            class_="frame",
+        ),
         tag("p", named(photo.member), class_="title"),
         tag("p", _facts(photo), class_="facts"),
         tag(
@@ -128,6 +147,36 @@ def photo_card(
         controls(photo) if controls else None,
         class_=" ".join(("photo", *kinds)),
         id=place,
+    )
+
+
+def _faces(photo: ImageReport) -> Iterator[Html]:
+    """Yield a box around each face, and the word for what is remarkable of them; nothing where none was looked for."""
+    if photo.faces is None:
+        return
+    if photo.faces and photo.width and photo.height:
+        boxes = [_box(face, photo.width, photo.height) for face in photo.faces]
+        # It is fitted into the frame as the picture is: in the middle, as large as it can be.
+        view = f"0 0 {photo.width} {photo.height}"
+        yield tag("svg", *boxes, viewBox=view, class_="faces", aria_hidden="true")
+    mark = photo.faces[0].mark if photo.faces else None
+    if mark is FaceMark.SEVERAL:
+        marked = sum(face.mark is FaceMark.SEVERAL for face in photo.faces)
+        yield tag("span", counted(marked, "face"), class_="mark")
+    elif mark or not photo.faces:
+        words = MARKS[mark] if mark else NO_FACE
+        yield tag("span", words, class_="mark plain" if mark in PLAIN_MARKS else "mark")
+
+
+def _box(face: FaceReport, width: int, height: int) -> Html:
+    kind = "marked" if face.mark and face.mark not in PLAIN_MARKS else "face"
+    return tag(
+        "rect",
+        x=f"{face.left * width:.0f}",
+        y=f"{face.top * height:.0f}",
+        width=f"{face.width * width:.0f}",
+        height=f"{face.height * height:.0f}",
+        class_=kind,
     )
 
 

@@ -125,6 +125,12 @@ font-weight:600}
 .badge.mended{background:var(--mend);color:var(--mend-ink)}
 .badge.dropped{background:var(--calm);color:var(--calm-ink)}
 .badge.refused{background:var(--bad);color:var(--bad-ink)}
+.faces{position:absolute;inset:0;width:100%;height:100%;pointer-events:none}
+.faces rect{fill:none;stroke:#fff;stroke-width:1.5;vector-effect:non-scaling-stroke;filter:drop-shadow(0 0 1px #000)}
+.faces .marked{stroke:var(--warn-edge);stroke-width:2.5}
+.mark{position:absolute;right:.5rem;bottom:.5rem;padding:.0625rem .5rem;border-radius:1rem;font-size:.75rem;
+font-weight:600;background:var(--warn);color:var(--warn-ink);pointer-events:none}
+.mark.plain{background:var(--calm);color:var(--calm-ink)}
 .title{margin-top:.625rem;font-size:.875rem;font-weight:600;line-height:1.35}
 .facts{margin-top:.125rem;line-height:1.4}
 .facts span{display:block}
