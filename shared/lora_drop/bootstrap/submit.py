@@ -32,6 +32,12 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
         return PillowPictures(self.faces)
 
+    @property
+    def _pictures_of_style(self) -> Pictures:
+        from lora_drop.adapters.pillow import PillowPictures
+
+        return PillowPictures()
+
     @cached_property
     def faces(self) -> "OnnxFaces | None":
         """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
@@ -91,6 +97,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
                 require_one_person=settings.require_one_person,
+                pictures_of_style=self._pictures_of_style,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",

@@ -191,7 +191,6 @@ def _row(path: Path, report: Report) -> Mapping[str, Any]:
         "verdict": report.verdict,
         "errors": [_finding(each) for each in report.errors],
         "warnings": [_finding(each) for each in report.warnings],
-        "faces_checked": report.faces_checked,
         "images": report.images,
         "mended": report.mended,
         "changes": [each.model_dump() for each in report.changes],
@@ -202,6 +201,7 @@ def _row(path: Path, report: Report) -> Mapping[str, Any]:
         "bytes_read": report.bytes_read,
         "requests": report.requests,
         "seconds": report.seconds,
+        "faces_checked": report.faces_checked,
     }
 
 

@@ -118,6 +118,7 @@ def local_checker(*, prepares: bool = False, faces: FaceCheck | None = None) -> 
         _any_checkpoint,
         faces=found,
         require_one_person=asked.one_person,
+        pictures_of_style=PillowPictures(),
         prepares=prepares,
         patience=math.inf,
     )

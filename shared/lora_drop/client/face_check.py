@@ -15,7 +15,6 @@ if TYPE_CHECKING:
 
 EXTRA_MISSING = "Faces were not looked for: pip install 'lora-drop[faces]'."
 NAME = "faces"  # in the user's defaults
-STYLE = "style"  # the preset whose datasets are not of one person
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +67,12 @@ def lacks_extra(check: FaceCheck) -> bool:
 
 def missed(report: "Report", check: FaceCheck) -> bool:
     """Return whether a check would have looked for faces in this dataset if the extra were installed."""
-    return not report.faces_checked and report.preset != STYLE and lacks_extra(check)
+    from lora_drop.datasets.faces.findings import STYLE, STYLE_VALUES  # noqa: PLC0415  # as above
+
+    style = report.preset == STYLE or any(
+        STYLE_VALUES.get(each.name) == each.value for each in report.parameters
+    )
+    return not (report.faces_checked or style) and lacks_extra(check)
 
 
 def _available() -> bool:

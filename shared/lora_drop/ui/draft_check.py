@@ -94,17 +94,18 @@ class KeptLooks:
         sha256 = hashlib.sha256(data).hexdigest()
         self._say(Looking(sha256))
         file = self._folder / f"{sha256}.json"
-        kept = _kept(file)
-        if kept is not None and not self._faces:
-            return replace(kept, faces=None)
-        if kept is not None and kept.faces is not None:
-            return kept
+        if (kept := _kept(file)) is not None:
+            look = kept.seen
+            if not self._faces:
+                return replace(look, faces=None)
+            if kept.faces:
+                return look
         try:
             look = replace(self._pictures.look(data, header), thumbnail=b"")
         except InvalidImageError as invalid:
             keep_refusal(file, invalid)
             raise
-        _write(file, _Kept(look=look))
+        _write(file, _Kept(look=look, faces=self._faces))
         return look
 
     def look_and_mend(
@@ -127,13 +128,21 @@ class KeptLooks:
 
 
 class _Kept(BaseModel):
-    """What is kept of a picture: how it looks, or why it cannot be decoded."""
+    """What is kept of a picture: how it looks, or why it cannot be decoded. ``faces`` were looked for in it."""
 
     model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     look: ImageInspection | None = None
     flaw: Flaw = Flaw.DAMAGED
     says: str = ""
+    faces: bool = False  # an earlier version looked for none
+
+    @property
+    def seen(self) -> ImageInspection:
+        """Return how it looks; raises InvalidImageError where it cannot be decoded."""
+        if self.look is None:
+            raise InvalidImageError(self.flaw, self.says)
+        return self.look
 
 
 def keep_refusal(file: Path, invalid: InvalidImageError) -> None:
@@ -141,15 +150,12 @@ def keep_refusal(file: Path, invalid: InvalidImageError) -> None:
     _write(file, _Kept(flaw=invalid.flaw, says=invalid.says))
 
 
-def _kept(file: Path) -> ImageInspection | None:
-    """Return what was seen before; None where nothing was. Raises InvalidImageError where that was kept."""
+def _kept(file: Path) -> _Kept | None:
+    """Return what is known of a picture; None where nothing is."""
     try:
-        kept = _Kept.model_validate_json(file.read_bytes())
+        return _Kept.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):  # of another version, or cut off by a crash
         return None
-    if kept.look is None:
-        raise InvalidImageError(kept.flaw, kept.says)
-    return kept.look
 
 
 def _write(file: Path, kept: _Kept) -> None:
@@ -165,12 +171,13 @@ def run_check(task: CheckTask, say: Callable[[Looking], None]) -> CheckResult | 
 
     checker = local_checker(faces=task.faces)
     looks = KeptLooks(checker.pictures, task.looks, say, faces=checker.faces is not None)
+    of_style = KeptLooks(checker.pictures_of_style or checker.pictures, task.looks, say)
     sha256 = None
     try:
         if task.files is not None:
             _pack(task, looks)
         sha256 = task.sha256 or sha256_of(task.archive)
-        report = _report(task, replace(checker, pictures=looks))
+        report = _report(task, replace(checker, pictures=looks, pictures_of_style=of_style))
     except DatasetRejectedError as rejected:  # too much, so it is not packed
         errors = tuple(rejected.problems)
         report = Report(file=task.name, verdict=Verdict.REJECTED, errors=errors)
