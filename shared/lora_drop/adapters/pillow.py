@@ -10,6 +10,7 @@ from collections.abc import Collection, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image
@@ -17,7 +18,13 @@ from PIL import AvifImagePlugin, Image
 from lora_drop.adapters.flat_remainder import as_filled
 from lora_drop.adapters.jpeg_warnings import check_coded_data
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
-from lora_drop.adapters.picture_looks import MEASURED, looked_at
+from lora_drop.adapters.picture_looks import (
+    FACES_MEASURED,
+    MEASURED,
+    looked_at,
+    made_smaller,
+    shown_to_faces,
+)
 from lora_drop.adapters.tiff_messages import tiff_errors
 from lora_drop.datasets.images.cleaning import without_metadata
 from lora_drop.datasets.images.damage import check_no_zeros
@@ -45,6 +52,8 @@ from lora_drop.datasets.images.pictures import (
 )
 from lora_drop.datasets.images.reading import WholeImage
 
+if TYPE_CHECKING:
+    from lora_drop.adapters.faces import OnnxFaces
 if sys.platform == "linux":
     import resource
 
@@ -95,14 +104,15 @@ def _limited(more: int) -> Iterator[None]:
 
 
 class PillowPictures:
-    """Pictures by Pillow, with pillow-heif for HEIC. No threads.
+    """Pictures by Pillow, with pillow-heif for HEIC. No threads. With ``faces``, a look finds the faces too.
 
     Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 800 MB and
     1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size, unless
     it seems to have been cut off. On Linux no decoder gets more than 1 GiB, whatever is in the file.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, faces: "OnnxFaces | None" = None) -> None:
+        self._faces = faces
         # Thumbnails off: a whole preview says nothing of the picture that is trained on.
         pillow_heif.register_heif_opener(
             thumbnails=False, depth_images=False, aux_images=False, decode_threads=1
@@ -112,22 +122,37 @@ class PillowPictures:
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Decode all of an image, and say how it looks; raises InvalidImageError when it cannot be."""
         image = self._sound(data, header)
-        return _whole(looked_at(image, header), data, header, image)
+        return self._inspected(data, header, image)
 
     def look_and_mend(
         self, data: bytes, header: ImageHeader, *, keep_metadata: bool
     ) -> tuple[ImageInspection, Prepared | None]:
         """Return the same as ``look``, and the mended image where it costs no second decoding to make it."""
         image = self._sound(data, header)
-        look = _whole(looked_at(image, header), data, header, image)
+        look = self._inspected(data, header, image)
         changes = changes_for(header, transparent=look.transparent, keep_metadata=keep_metadata)
         if header.format is ImageFormat.JPEG or not changes or is_lossless(header, changes):
             return look, None
         return look, Prepared(_checked(_changed(image, header, changes)).data, changes)
 
+    def _inspected(self, data: bytes, header: ImageHeader, image: Image.Image) -> ImageInspection:
+        """Return how a decoded image looks, with its faces where they are looked for."""
+        small = (
+            made_smaller(image, MEASURED)
+            if self._faces and header.format is ImageFormat.JPEG
+            else image
+        )
+        look = _whole(looked_at(small, header), data, header, small)
+        if self._faces is None or look.two_tones:  # a mask has no face
+            return look
+        shown = shown_to_faces(image, header)
+        with LIMITED:  # a decoder's bound on this process's memory is not for the models
+            return replace(look, faces=self._faces.seen(shown, header.upright))
+
     def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
-        image = decoded(data, header, at_least=(MEASURED, MEASURED))
+        side = FACES_MEASURED if self._faces else MEASURED
+        image = decoded(data, header, at_least=(side, side))
         check_no_zeros(WholeImage(data), header)
         if header.format is ImageFormat.JPEG:
             try:

@@ -1,0 +1,54 @@
+"""What is measured of a face that was found: how far it is turned, how sharp it is, and what is around it."""
+
+from collections.abc import Iterable
+
+import numpy as np
+from PIL import Image, ImageDraw, ImageStat
+
+from lora_drop.adapters.picture_looks import LAPLACIAN, LAPLACIAN_SCALE
+from lora_drop.datasets.faces.face import CROP_SIDE, Box
+
+SURROUNDINGS = 8  # pixels a side
+# Before it is averaged: the face's edge falls between the pixels of the result.
+FINE = SURROUNDINGS * 8
+
+
+def yaw(landmarks: tuple[complex, ...]) -> float:
+    """Return how far a face is turned to a side: 0 from the front, -1 and 1 the two profiles.
+
+    Where the nose is between the eyes, along the line through them; in a profile it is beyond one of them.
+    """
+    left, right, nose = landmarks[:3]
+    eyes = right - left
+    if not abs(eyes):
+        return 1.0
+    place = ((nose - left) / eyes).real  # 0 at the one eye, 1 at the other
+    return float(np.clip(2 * place - 1, -1, 1))
+
+
+def sharpness(face: Image.Image) -> float:
+    """Return the variance of an aligned face's Laplacian, in squared grey values; the outermost pixels have none."""
+    edges = face.convert("L").filter(LAPLACIAN).crop((1, 1, CROP_SIDE - 1, CROP_SIDE - 1))
+    return ImageStat.Stat(edges).var[0] * LAPLACIAN_SCALE**2
+
+
+def covered(face: Image.Image) -> float:
+    """Return how much of an aligned face is covered."""
+    return 0.0 * face.width
+
+
+def surroundings(image: Image.Image, faces: Iterable[Box]) -> bytes:
+    """Return 8 by 8 RGB pixels of an image, those of the faces and their hair zero."""
+    small = image.resize((FINE, FINE), Image.Resampling.BOX, reducing_gap=2.0)
+    mask = Image.new("L", small.size, 1)
+    draw = ImageDraw.Draw(mask)
+    for face in faces:
+        # The box ends at the forehead and the ears.
+        left, right = face.left - face.width / 3, face.left + face.width * 4 / 3
+        top, bottom = face.top - face.height / 2, face.top + face.height * 1.1
+        draw.rectangle([value * FINE for value in (left, top, right, bottom)], fill=0)
+    pixels, kept = np.asarray(small, np.float32), np.asarray(mask, np.float32)[..., np.newaxis]
+    blocks = (SURROUNDINGS, FINE // SURROUNDINGS, SURROUNDINGS, FINE // SURROUNDINGS, -1)
+    sums = (pixels * kept).reshape(blocks).sum(axis=(1, 3))
+    counts = kept.reshape(blocks).sum(axis=(1, 3))
+    return np.rint(sums / np.maximum(counts, 1)).astype(np.uint8).tobytes()

@@ -1,0 +1,230 @@
+"""Faces by YuNet and SFace on onnxruntime, which are loaded when the first picture is looked at.
+
+Sources: https://github.com/opencv/opencv_zoo, models/face_detection_yunet and models/face_recognition_sface
+(their inputs, outputs and the landmarks that a face is aligned to). Embeddings are biometric data: they are local
+variables of ``OnnxFaces.similarities`` and live nowhere else.
+"""
+
+import importlib.util
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, cast
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageOps
+
+from lora_drop.adapters.face_geometry import (
+    DETECTOR_SIDE,
+    Detection,
+    aligned,
+    detections,
+    fitting,
+    in_upright,
+    quarter_turns,
+    without_overlaps,
+)
+from lora_drop.adapters.face_measures import covered, sharpness, surroundings, yaw
+from lora_drop.datasets.faces.face import CROP_BYTES, CROP_SIDE, Box, Face, FacesSeen, Similarities
+
+if TYPE_CHECKING:
+    from onnxruntime import InferenceSession
+
+MODELS = Path(__file__).parents[1] / "models"
+DETECTOR, RECOGNIZER = MODELS / "yunet.onnx", MODELS / "sface.onnx"
+SMALLEST = 12  # pixels in the full photo; below that a "face" is noise
+SURE, SURER = 0.9, 0.03  # a score that no other turn beats, and what makes one better than another
+# By one, two and three quarters, clockwise.
+TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
+MOST_FACES, MOST_CROPS = 32, 4
+# A face that fills the picture is found only with something around it: a third on each side.
+PADDING = 1 / 3
+GREY = (127, 127, 127)
+# Small faces are looked for in squares of this many pixels, each overlapping the next by a fifth, as many as the budget
+# of 0.15 s a photo allows.
+TILE, OVERLAP, MOST_TILES = 640, 80, 12
+ERRORS_ALONE = 3  # onnxruntime's own level of logging
+
+type _Detect = Callable[[Image.Image], list[Detection]]
+
+
+def faces_available() -> bool:
+    """Return whether onnxruntime (the extra ``faces``) and both models are installed; loads neither."""
+    installed = importlib.util.find_spec("onnxruntime") is not None
+    return installed and DETECTOR.is_file() and RECOGNIZER.is_file()
+
+
+class OnnxFaces:
+    """Finds and compares faces on one thread; safe to share among threads. Holds the two models and nothing of a photo."""
+
+    def __init__(self) -> None:
+        self._loading = threading.Lock()
+        self._detector: InferenceSession | None = None
+        self._recognizer: InferenceSession | None = None
+
+    def seen(self, image: Image.Image, full_size: tuple[int, int]) -> FacesSeen:
+        """Return the faces of an upright RGB image, the largest first, and what is around them.
+
+        ``full_size``: width and height of the photo in pixels, of which the image may be a smaller copy. Where
+        nothing is found, the image is tried on its sides and upside down, with a border, and in squares.
+        """
+        factor = full_size[0] / image.width
+        found: list[Detection] = []
+        for attempt in ATTEMPTS:
+            found = [
+                each for each in attempt(image, self._detected) if each.side * factor >= SMALLEST
+            ]
+            if found:
+                break
+        found = sorted(found, key=lambda each: -each.area)[:MOST_FACES]
+        if not found:
+            return FacesSeen()
+        faces = [
+            _face(image, each, factor, with_crop=number < MOST_CROPS)
+            for number, each in enumerate(found)
+        ]
+        return FacesSeen(tuple(faces), surroundings(image, [each.box for each in faces]))
+
+    def similarities(self, crops: Sequence[bytes]) -> Similarities:
+        """Return the cosine of each two of these aligned faces; raises ValueError for a crop of another size."""
+        if not crops:
+            return ()
+        recognizer = self._recognizing()
+        embeddings = np.stack([_embedding(recognizer, crop) for crop in crops])
+        cosines = np.clip(embeddings @ embeddings.T, -1, 1)
+        return [[float(value) for value in row] for row in cosines]
+
+    def _detected(self, image: Image.Image) -> list[Detection]:
+        """Return the faces of one image, in its own pixels."""
+        fitted = fitting(image)
+        pixels = np.zeros((1, 3, DETECTOR_SIDE, DETECTOR_SIDE), np.float32)
+        for channel, band in enumerate(reversed(fitted.split())):  # BGR
+            pixels[0, channel, : fitted.height, : fitted.width] = np.asarray(band)
+        detector = self._detecting()
+        outputs = detector.run(None, {"input": pixels})
+        names = [each.name for each in detector.get_outputs()]
+        found = detections(dict(zip(names, outputs, strict=True)))
+        factors = image.width / fitted.width, image.height / fitted.height
+        return [each.scaled(*factors) for each in found]
+
+    def _detecting(self) -> "InferenceSession":
+        with self._loading:
+            if self._detector is None:
+                self._detector = _session(DETECTOR)
+            return self._detector
+
+    def _recognizing(self) -> "InferenceSession":
+        with self._loading:
+            if self._recognizer is None:
+                self._recognizer = _session(RECOGNIZER)
+            return self._recognizer
+
+
+def _session(model: Path) -> "InferenceSession":
+    """Load a model for one thread; its 8-bit weights become floats once, here, and not with each picture."""
+    import onnxruntime  # noqa: PLC0415  # the check without faces does without
+
+    onnxruntime.disable_telemetry_events()
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = options.inter_op_num_threads = 1
+    options.log_severity_level = ERRORS_ALONE
+    options.add_session_config_entry("session.disable_quant_qdq", "1")
+    return cast(
+        "InferenceSession",
+        onnxruntime.InferenceSession(str(model), options, providers=["CPUExecutionProvider"]),
+    )
+
+
+def _embedding(recognizer: "InferenceSession", crop: bytes) -> npt.NDArray[np.float32]:
+    if len(crop) != CROP_BYTES:
+        message = f"an aligned face has {CROP_BYTES} bytes, not {len(crop)}"
+        raise ValueError(message)
+    pixels = np.frombuffer(crop, np.uint8).reshape(CROP_SIDE, CROP_SIDE, 3).astype(np.float32)
+    [[vector]] = recognizer.run(["fc1"], {"data": pixels.transpose(2, 0, 1)[np.newaxis]})
+    return cast("npt.NDArray[np.float32]", vector / np.linalg.norm(vector))
+
+
+def _face(image: Image.Image, found: Detection, factor: float, *, with_crop: bool) -> Face:
+    left, top, width, height = found.box
+    shown = Box(
+        left=max(left / image.width, 0.0),
+        top=max(top / image.height, 0.0),
+        width=min(width + min(left, 0), image.width - max(left, 0)) / image.width,
+        height=min(height + min(top, 0), image.height - max(top, 0)) / image.height,
+    )
+    face = aligned(image, found.landmarks) if with_crop else None
+    return Face(
+        box=shown,
+        score=found.score,
+        pixels=round(found.side * factor),
+        turns=quarter_turns(found.landmarks),
+        yaw=yaw(found.landmarks),
+        sharpness=sharpness(face) if face else 0.0,
+        covered=covered(face) if face else 0.0,
+        crop=face.tobytes() if face else b"",
+    )
+
+
+def _as_it_is_or_turned(image: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return what is found in the best of the four quarter turns.
+
+    A face on its side is often found all the same, with landmarks that are none and less sure than an upright one.
+    """
+    fitted = fitting(image)
+    factors = image.width / fitted.width, image.height / fitted.height
+    found = _turned(fitted, detect)
+    return [each.scaled(*factors) for each in found]
+
+
+def _turned(image: Image.Image, detect: _Detect) -> list[Detection]:
+    upright = detect(image)
+    if _surest(upright) >= SURE:
+        return upright
+    tried = [upright]
+    for turns, turn in enumerate(TURNS, 1):
+        found = detect(image.transpose(turn))
+        tried.append([in_upright(each, turns, image.size) for each in found])
+    best = max(tried, key=_surest)
+    return best if _surest(best) >= _surest(upright) + SURER else upright
+
+
+def _surest(found: Sequence[Detection]) -> float:
+    return max((each.score for each in found), default=0.0)
+
+
+def _padded(image: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return what is found with a grey border around the image."""
+    across, down = round(image.width * PADDING), round(image.height * PADDING)
+    padded = ImageOps.expand(image, (across, down, across, down), GREY)
+    return [each.moved(-across, -down) for each in detect(padded)]
+
+
+def _in_tiles(image: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return what is found in parts of the image, each as large as the detector sees."""
+    found: list[Detection] = []
+    for left, top in _tiles(image.size):
+        tile = image.crop((left, top, min(left + TILE, image.width), min(top + TILE, image.height)))
+        found.extend(each.moved(left, top) for each in detect(tile))
+    return without_overlaps(found)
+
+
+def _tiles(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    across, down = (_starts(length) for length in size)
+    if 1 < len(across) * len(down) <= MOST_TILES:
+        yield from ((left, top) for top in down for left in across)
+
+
+def _starts(length: int) -> list[int]:
+    count = max(1, -(-(length - OVERLAP) // (TILE - OVERLAP)))
+    if count == 1:
+        return [0]
+    return [round(number * (length - TILE) / (count - 1)) for number in range(count)]
+
+
+# One after the other, until one finds a face.
+ATTEMPTS: tuple[Callable[[Image.Image, _Detect], list[Detection]], ...] = (
+    _as_it_is_or_turned,
+    _padded,
+    _in_tiles,
+)
