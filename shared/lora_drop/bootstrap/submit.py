@@ -32,8 +32,9 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
         return PillowPictures(self.faces)
 
-    @property
-    def _pictures_of_style(self) -> Pictures:
+    @cached_property
+    def pictures_of_style(self) -> Pictures:
+        """Return the same without faces, which datasets of a style are not looked through for."""
         from lora_drop.adapters.pillow import PillowPictures
 
         return PillowPictures()
@@ -97,7 +98,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
                 require_one_person=settings.require_one_person,
-                pictures_of_style=self._pictures_of_style,
+                pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",
