@@ -127,8 +127,9 @@ def everything(environment: LambdaEnvironment) -> Iterator[tuple[str, bytes]]:
     s3, sqs = environment.aws.s3, environment.aws.sqs
     for bucket in ("datasets", "models"):
         for each in s3.list_object_versions(Bucket=bucket)["Versions"]:
-            which = {"Bucket": bucket, "Key": each["Key"], "VersionId": each["VersionId"]}
-            yield f"object {each['Key']}", s3.get_object(**which)["Body"].read()
+            key, version = each["Key"], each["VersionId"]
+            found = s3.get_object(Bucket=bucket, Key=key, VersionId=version)
+            yield f"object {key}", found["Body"].read()
     for row in environment.aws.dynamodb.scan(TableName=environment.table)["Items"]:
         yield "row", json.dumps(row, default=_text).encode()
     for url in sqs.list_queues()["QueueUrls"]:

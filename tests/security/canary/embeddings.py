@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterator, Sequence
 
 import numpy as np
+import numpy.typing as npt
 
 NUMBER = re.compile(r"-?\d+\.\d{3,}(?:[eE]-?\d+)?")
 # Between two numbers of a list, however it is written.
@@ -26,7 +27,7 @@ class Embeddings:
         self._windows: set[bytes] = set()
         self.count = 0
 
-    def add(self, values: Sequence[float]) -> None:
+    def add(self, values: npt.ArrayLike) -> None:
         """Add one embedding, as it is and normalised."""
         self.count += 1
         vector = np.asarray(values, np.float64)

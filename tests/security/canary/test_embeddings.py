@@ -97,7 +97,12 @@ def test_logged_embedding_of_the_adapter_is_found(monkeypatch: pytest.MonkeyPatc
     hits, before = len(WATCH.hits), WATCH.scan.embeddings.count
     kept: list[np.ndarray] = []
     stack = np.stack
-    monkeypatch.setattr(np, "stack", lambda rows: kept.extend(rows) or stack(rows))
+
+    def keeping(rows: list[np.ndarray]) -> np.ndarray:
+        kept.extend(rows)
+        return stack(rows)
+
+    monkeypatch.setattr(np, "stack", keeping)
 
     OnnxFaces().similarities([bytes(CROP_BYTES), bytes([200]) * CROP_BYTES])
     logging.getLogger("lora_drop.leak").warning("compared %s", kept[1].tolist())
