@@ -4,6 +4,7 @@ import math
 import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import cache
 from typing import Any, override
 
 from lora_drop.datasets.faces.face import Box, Face, FacesSeen, Similarities
@@ -58,12 +59,14 @@ class NamedFaces:
         ]
 
 
+@cache
 def _vector(crop: str) -> tuple[float, ...]:
     person, _, _ = crop.partition("/")
     face = zip(_direction(person), _direction(f"{crop} alone"), strict=True)
     return _unit([own + NOISE * noise for own, noise in face])
 
 
+@cache
 def _direction(seed: str) -> tuple[float, ...]:
     values = random.Random(seed)  # noqa: S311  # no secret
     return _unit([values.gauss() for _ in range(DIMENSIONS)])
@@ -94,7 +97,7 @@ def make_seen_photo(member: str, faces: FacesSeen | None, **look: Any) -> Photo:
 class SeeingPictures(BlindPictures):
     """Pictures that sees in each image the faces that are laid down for it, by its bytes."""
 
-    faces: Mapping[bytes, FacesSeen]
+    faces: Mapping[bytes, FacesSeen | None]
 
     @override
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:

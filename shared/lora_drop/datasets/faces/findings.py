@@ -21,7 +21,7 @@ NAMES_SHOWN = 5
 STYLE = "style"
 STYLE_VALUES = {"is_style": True, "training_style": STYLE, "training_type": STYLE}
 NOT_A_PORTRAIT = "for a style or a thing, choose the preset style, which does not ask for faces"
-DEMANDED = "This stack trains on photos of one person alone; its parameter RequireOnePerson=false ends that."
+DEMANDED = "This stack refuses it: its parameter RequireOnePerson is true."
 
 
 @dataclass(frozen=True, slots=True)

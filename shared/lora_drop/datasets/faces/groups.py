@@ -37,6 +37,8 @@ class People:
 def people_in(similarities: Similarities) -> People:
     """Return whose faces these are; equal for equal similarities, whatever the photos are called."""
     every = range(len(similarities))
+    if not every:
+        return People()
     person = _largest_group(similarities, every)
     left = [face for face in every if face not in set(person)]
     if not left:

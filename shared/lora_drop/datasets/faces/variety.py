@@ -1,7 +1,8 @@
 """Whether the faces of a dataset are seen from more than one side and in more than one place."""
 
-from collections.abc import Collection, Sequence
-from itertools import batched
+from collections import Counter
+from collections.abc import Sequence
+from itertools import batched, combinations
 from statistics import fmean
 
 from lora_drop.datasets.faces.face import Face, FacesSeen
@@ -16,6 +17,7 @@ from lora_drop.datasets.faces.thresholds import (
 )
 from lora_drop.jobs.problems import Problem
 
+type Pixel = tuple[int, ...]
 NO_PIXEL = (0, 0, 0)  # a part of a face
 
 
@@ -26,7 +28,7 @@ def angle_hint(faces: Sequence[Face]) -> Problem | None:
     yaws = [face.yaw for face in faces]
     if max(yaws) - min(yaws) > ONE_ANGLE:
         return None
-    front = abs(fmean(yaws)) <= ONE_ANGLE
+    front = abs(fmean(yaws)) <= ONE_ANGLE / 2
     seen = "from the front" if front else "from one side"
     missing = "with the head turned to the left and to the right" if front else "from the front"
     return Problem(
@@ -44,7 +46,11 @@ def setting_hint(seen: Sequence[FacesSeen]) -> Problem | None:
     pictures = [list(batched(each.surroundings, 3)) for each in seen[::step]]
     if len(pictures) < ENOUGH_SETTINGS:
         return None
-    most = max(sum(_alike(one, other) for other in pictures) for one in pictures)
+    like = Counter(range(len(pictures)))  # each is like itself
+    for (one, mine), (other, its) in combinations(enumerate(pictures), 2):
+        if _alike(mine, its):
+            like.update((one, other))
+    most = max(like.values())
     if most < ONE_SETTING * len(pictures):
         return None
     share = most / len(pictures)
@@ -55,11 +61,12 @@ def setting_hint(seen: Sequence[FacesSeen]) -> Problem | None:
     )
 
 
-def _alike(one: Sequence[Collection[int]], other: Sequence[Collection[int]]) -> bool:
+def _alike(one: Sequence[Pixel], other: Sequence[Pixel]) -> bool:
     """Return whether two pictures have the same surroundings, where both have enough of them."""
     apart = [
-        fmean(abs(a - b) for a, b in zip(mine, its, strict=True))
-        for mine, its in zip(one, other, strict=False)
-        if mine != NO_PIXEL != its
+        abs(a[0] - b[0]) + abs(a[1] - b[1]) + abs(a[2] - b[2])
+        for a, b in zip(one, other, strict=False)
+        if a != NO_PIXEL != b
     ]
-    return len(apart) >= ENOUGH_SURROUNDINGS and fmean(apart) <= SAME_SURROUNDINGS
+    enough = len(apart) >= ENOUGH_SURROUNDINGS
+    return enough and sum(apart) <= SAME_SURROUNDINGS * len(apart) * len(NO_PIXEL)

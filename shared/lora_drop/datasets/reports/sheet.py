@@ -35,6 +35,7 @@ FORMATS = {"HEIF": "HEIC", "JXL": "JPEG XL", "JP2": "JPEG 2000"}
 ADVISED = "advised"
 RENAMED = "dataset_flattened"
 MAX_CAPTION = 240  # characters
+LEAST_BOX = 0.06  # of a photo's longer side
 NO_FACE = "No face"
 MARKS = {
     FaceMark.SMALL: "Small face",
@@ -169,14 +170,18 @@ def _faces(photo: ImageReport) -> Iterator[Html]:
 
 
 def _box(face: FaceReport, width: int, height: int) -> Html:
-    kind = "marked" if face.mark and face.mark not in PLAIN_MARKS else "face"
+    """Return a box around a face, in pixels of the photo; large enough to be seen in a small preview."""
+    least = LEAST_BOX * max(width, height)
+    wide, high = max(face.width * width, least), max(face.height * height, least)
+    left = face.left * width - (wide - face.width * width) / 2
+    top = face.top * height - (high - face.height * height) / 2
     return tag(
         "rect",
-        x=f"{face.left * width:.0f}",
-        y=f"{face.top * height:.0f}",
-        width=f"{face.width * width:.0f}",
-        height=f"{face.height * height:.0f}",
-        class_=kind,
+        x=f"{left:.0f}",
+        y=f"{top:.0f}",
+        width=f"{wide:.0f}",
+        height=f"{high:.0f}",
+        class_="marked" if face.mark and face.mark not in PLAIN_MARKS else "face",
     )
 
 
