@@ -8,6 +8,8 @@ from PIL import Image, ImageDraw, ImageStat
 from lora_drop.adapters.picture_looks import LAPLACIAN, LAPLACIAN_SCALE
 from lora_drop.datasets.faces.face import CROP_SIDE, Box
 
+# Of an aligned face: the two eyes and the mouth (left, top, right, bottom).
+REGIONS = ((26, 42, 52, 62), (60, 42, 86, 62), (36, 82, 76, 104))
 SURROUNDINGS = 8  # pixels a side
 # Before it is averaged: the face's edge falls between the pixels of the result.
 FINE = SURROUNDINGS * 8
@@ -33,8 +35,17 @@ def sharpness(face: Image.Image) -> float:
 
 
 def covered(face: Image.Image) -> float:
-    """Return how much of an aligned face is covered."""
-    return 0.0 * face.width
+    """Return how likely a part of an aligned face is covered, 0 to 1: how much less there is to see in that part.
+
+    Between the eyes' and the mouth's regions the mean change from one row to the next is nearly the same, also in a blurred
+    photo: the smaller one has 0.45 to 1 of the larger. Where a mask, a hand, a thing or the picture's edge is in one
+    of them it has less than 0.35. Sunglasses have edges of their own, and are seldom noticed.
+    Chosen on the photos that benchmarks/faces.py names as chosen on, with such covers painted into them.
+    """
+    grey = np.asarray(face.convert("L"), np.float32)
+    changes = np.abs(np.diff(grey, axis=0))
+    means = [float(changes[top:bottom, left:right].mean()) for left, top, right, bottom in REGIONS]
+    return 1 - min(means) / max(*means, 1.0)
 
 
 def surroundings(image: Image.Image, faces: Iterable[Box]) -> bytes:
