@@ -103,7 +103,9 @@ def stranger(skin: tuple[int, int, int] = SKIN) -> Image.Image:
         x = 600 + side * 30
         draw.ellipse((x - 14, 783, x + 14, 799), fill=(70, 35, 30))
     draw.ellipse((495, 870, 705, 940), fill=(150, 60, 60))
-    draw.line((495, 903, 600, 911, 705, 903), fill=(80, 25, 25), width=8)
+    draw.ellipse((515, 882, 685, 925), fill=(238, 232, 228))  # teeth
+    draw.line((515, 903, 600, 908, 685, 903), fill=(80, 25, 25), width=6)
+    draw.arc((520, 930, 680, 985), 20, 160, fill=(120, 80, 62), width=9)  # below the lip
     return image.filter(ImageFilter.GaussianBlur(3))
 
 
