@@ -1,6 +1,8 @@
 """What the command says of faces: five photos by name, and once what is missing to look for them."""
 
 import json
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +13,7 @@ from lora_drop.client.errors import CommandError
 from lora_drop.client.face_check import EXTRA_MISSING, FaceCheck, is_wanted, local_faces
 from lora_drop.client.stack import Stack
 from lora_drop.local.stack import SAMPLE
-from tests.support.client_fixtures import Run
+from tests.support.client_fixtures import Run, invoke
 from tests.support.face_photos import FIVE, STRANGER, as_archive, five_photos
 
 REMOTE = Path("five.zip")
@@ -100,6 +102,22 @@ def test_style_of_another_trainer_asks_for_none(check: Run, five: Path) -> None:
 def test_next_command_keeps_the_option(check: Run, five: Path) -> None:
     assert command("train", "a.zip", {"faces": False}, direct=False).endswith("--no-faces")
     assert check(five, "--no-faces").exit_code == 0
+
+
+@pytest.mark.usefixtures("no_extra")
+@pytest.mark.parametrize(("words", "said"), [([], f"{EXTRA_MISSING}\n"), (["--no-faces"], "")])
+def test_page_says_that_the_extra_is_missing(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, words: list[str], said: str
+) -> None:
+    def serve(application: Callable[[], AbstractContextManager[object]], **_: object) -> None:
+        with application():
+            pass
+
+    monkeypatch.setattr("lora_drop.ui.server.serve", serve)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path))
+    monkeypatch.setenv("FAL_KEY", "key:secret")
+    result = invoke("ui", "--direct", "--no-open", *words)
+    assert (result.exit_code, result.stderr) == (0, said)
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
