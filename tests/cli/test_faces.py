@@ -13,7 +13,7 @@ from lora_drop.client.errors import CommandError
 from lora_drop.client.face_check import EXTRA_MISSING, FaceCheck, is_wanted, local_faces
 from lora_drop.client.stack import Stack
 from lora_drop.local.stack import SAMPLE
-from tests.support.client_fixtures import Run, invoke
+from tests.support.client_fixtures import Run, invoke, uploaded
 from tests.support.face_photos import FIVE, STRANGER, as_archive, five_photos
 
 REMOTE = Path("five.zip")
@@ -35,11 +35,6 @@ def five(tmp_path_factory: pytest.TempPathFactory) -> Path:
     file = tmp_path_factory.mktemp("five") / "ada.zip"
     file.write_bytes(as_archive(five_photos()))
     return file
-
-
-def uploaded(stack: Stack) -> list[str]:
-    listed = stack.client("s3").list_objects_v2(Bucket="datasets").get("Contents", [])
-    return [each["Key"] for each in listed]
 
 
 def about_faces(found: list[dict[str, Any]]) -> dict[str | None, str]:

@@ -9,6 +9,7 @@ import lora_drop
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.stack import Stack
 from lora_drop.local.stack import SAMPLE
+from tests.support.client_fixtures import uploaded
 from tests.support.face_photos import STRANGER, as_archive, five_photos
 
 
@@ -46,7 +47,7 @@ def test_report_is_no_pass_where_the_stack_asks_for_more(
     with pytest.raises(lora_drop.DatasetRejectedError) as refused:
         drop.train(report)
     assert [each.member for each in refused.value.report.errors] == [STRANGER]
-    assert "Contents" not in stack.client("s3").list_objects_v2(Bucket="datasets")
+    assert uploaded(stack) == []
 
 
 def test_stack_that_looks_for_none_is_left_alone(
