@@ -106,8 +106,10 @@ def test_the_way_to_turn_is_said(turns: int, way: str) -> None:
 
 def test_a_face_in_the_background_is_none() -> None:
     """A face that is far smaller than the main one is not counted, and is shown all the same."""
-    main, beside, behind = (make_face(pixels=pixels) for pixels in (300, 120, 119))
+    main, beside, behind = (make_face(pixels=pixels) for pixels in (300, 100, 99))
     assert said(FacesSeen((main, behind))) == []
+    tiny = [make_face(pixels=pixels) for pixels in (80, 31)]
+    assert said(FacesSeen(tuple(tiny))) == []
     assert said(FacesSeen((main, beside, behind)))[0].startswith("a.jpg shows 2 faces.")
     found = report({**of_one(9), "a.jpg": FacesSeen((main, beside, behind))})
     [faces] = [each.faces for each in found.photos if each.member == "a.jpg"]

@@ -36,11 +36,11 @@ def face_hints(photo: Photo) -> tuple[Problem, ...]:
 
 
 def counted_faces(seen: FacesSeen) -> tuple[Face, ...]:
-    """Return the faces that are in front; the others are far smaller, and stand in the background."""
+    """Return the largest face and those beside it; the others are far smaller, and stand in the background."""
     if seen.main is None:
         return ()
-    least = BACKGROUND_FACE * seen.main.pixels
-    return tuple(face for face in seen.faces if face.pixels >= least)
+    least = max(BACKGROUND_FACE * seen.main.pixels, COMPARED_FACE)
+    return (seen.main, *(face for face in seen.faces[1:] if face.pixels >= least))
 
 
 def mark_of(seen: FacesSeen) -> FaceMark | None:
@@ -62,9 +62,10 @@ def _marks(seen: FacesSeen) -> Iterator[FaceMark]:
     marks = {
         FaceMark.SEVERAL: len(counted_faces(seen)) > 1,
         FaceMark.SMALL: face.pixels < SMALL_FACE,
-        FaceMark.COVERED: face.covered >= COVERED_FACE,
         FaceMark.BLURRED: 0 < face.sharpness < BLURRED_FACE,
         FaceMark.PROFILE: abs(face.yaw) >= PROFILE,
+        # Of a face that is blurred or seen from the side it cannot be said.
+        FaceMark.COVERED: face.covered >= COVERED_FACE,
         FaceMark.TURNED: face.turns != 0,
     }
     yield from (mark for mark, found in marks.items() if found)
@@ -92,8 +93,8 @@ def _hints(photo: Photo, seen: FacesSeen, face: Face) -> Iterator[Problem]:
         yield _hint(
             "image_face_covered",
             name,
-            "shows a face that is partly covered. Choose a photo without a hand, a mask or dark glasses in front of "
-            "it; what covers a face in several photos is learned with it.",
+            "shows a face that is partly covered. Choose a photo without a hand or a mask in front of it; "
+            "what covers a face in several photos is learned with it.",
         )
     elif mark is FaceMark.BLURRED and photo.look.sharpness >= hints.BLURRED:
         # Of a photo that is blurred altogether, image_blurred says so.
