@@ -129,6 +129,10 @@ class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"
     )
+    face_check: bool = Field(default=True, description="look for faces in photos, and compare them")
+    require_one_person: bool = Field(
+        default=False, description="refuse a dataset whose faces are not all one person's"
+    )
 
 
 class WebhookSettings(Settings):

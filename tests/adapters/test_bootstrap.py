@@ -9,6 +9,8 @@ import pytest
 
 from lora_drop import settings as of
 from lora_drop.adapters.download import CdnFiles
+from lora_drop.adapters.faces import OnnxFaces
+from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.bootstrap.fetch import FetchBootstrap
 from lora_drop.bootstrap.forget import ForgetBootstrap
 from lora_drop.bootstrap.jobs import JobsBootstrap
@@ -91,6 +93,28 @@ def test_artifact_hosts_are_comma_separated() -> None:
         artifact = Artifact(name="x", url=url)
         with pytest.raises(HostNotAllowedError), store.source.open(artifact, until=monotonic() + 9):
             pass
+
+
+@pytest.mark.parametrize("one_person", [True, False])
+def test_submitter_compares_faces(*, one_person: bool) -> None:
+    """Faces are found and compared with the same models, which are loaded when the first photo is looked at."""
+    required = {"REQUIRE_ONE_PERSON": str(one_person).lower()}
+    checker = SubmitBootstrap(settings(of.SubmitSettings, **required)).submitter.checker
+    assert isinstance(checker.pictures, PillowPictures)
+    assert isinstance(checker.faces, OnnxFaces)
+    assert checker.pictures._faces is checker.faces
+    assert (checker.faces._detector, checker.faces._recognizer) == (None, None)
+    assert checker.require_one_person is one_person
+    assert isinstance(checker.pictures_of_style, PillowPictures)
+    assert checker.pictures_of_style._faces is None
+
+
+@pytest.mark.promise("nothing leaks")
+def test_submitter_looks_for_no_faces() -> None:
+    """With FaceCheck=false nothing that finds or compares faces is made."""
+    checker = SubmitBootstrap(settings(of.SubmitSettings, FACE_CHECK="false")).submitter.checker
+    assert isinstance(checker.pictures, PillowPictures)
+    assert (checker.faces, checker.pictures._faces) == (None, None)
 
 
 BUILT: dict[str, Any] = {

@@ -17,6 +17,7 @@ from tests.support.photos import encoded, picture
 FIELDS = (
     *("file", "verdict", "errors", "warnings", "images", "mended", "changes", "trainer", "preset"),
     *("parameters", "estimated_cost_usd", "bytes_read", "requests", "seconds"),
+    "faces_checked",
 )
 
 

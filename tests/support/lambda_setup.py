@@ -63,7 +63,8 @@ def prepared_environment(output: Callable[[], str]) -> Iterator[tuple[LambdaEnvi
         patch.setattr("lora_drop.adapters.signing_keys.PATIENCE", 600.0)
         patch.setattr("lora_drop.bootstrap.base.Bootstrap.clock", clock)
         # The photos of the drops have no pixels.
-        patch.setattr(SubmitBootstrap, "pictures", BlindPictures())
+        for pictures in ("pictures", "pictures_of_style"):
+            patch.setattr(SubmitBootstrap, pictures, BlindPictures())
         patch.setattr(boto3, "client", kept_client)
         environment = LambdaEnvironment(aws, internet, clock, output)
         for name, value in environment.variables().items():

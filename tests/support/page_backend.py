@@ -10,6 +10,7 @@ from threading import Event
 from PIL import Image
 
 from lora_drop.client.errors import CommandError, JobUnknownError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
@@ -106,6 +107,7 @@ class StubBackend:
     silent: Event = field(default_factory=Event)  # where it is cleared, no answer comes
     name: str = "stack lora-drop, eu-central-1"
     application: str = DEFAULT.application
+    faces: FaceCheck = field(default_factory=FaceCheck)
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None

@@ -44,7 +44,8 @@ def test_every_trainer_can_be_chosen() -> None:
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
     # What a client has to know before it uploads.
-    assert {"FalApplication", "MisspelledPresetFolder"} <= template()["Outputs"].keys()
+    known = {"FalApplication", "MisspelledPresetFolder", "FaceCheck", "RequireOnePerson"}
+    assert known <= template()["Outputs"].keys()
 
 
 @pytest.mark.parametrize("name", NAMES)

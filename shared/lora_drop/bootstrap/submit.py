@@ -9,6 +9,7 @@ from lora_drop.ports import DatasetStore, ResultStore
 from lora_drop.settings import SubmitSettings
 
 if TYPE_CHECKING:
+    from lora_drop.adapters.faces import OnnxFaces
     from lora_drop.services.dataset_urls import DatasetUrls
     from lora_drop.services.proof_sheets import ProofSheets
     from lora_drop.services.submit import Submitter
@@ -30,7 +31,23 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         """Return the decoder and converter of images."""
         from lora_drop.adapters.pillow import PillowPictures
 
+        return PillowPictures(self.faces)
+
+    @cached_property
+    def pictures_of_style(self) -> Pictures:
+        """Return the same without faces, which datasets of a style are not looked through for."""
+        from lora_drop.adapters.pillow import PillowPictures
+
         return PillowPictures()
+
+    @cached_property
+    def faces(self) -> "OnnxFaces | None":
+        """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
+        if not self.settings.face_check:
+            return None
+        from lora_drop.adapters.faces import OnnxFaces
+
+        return OnnxFaces()
 
     def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
@@ -53,7 +70,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         from lora_drop.services.proof_sheets import ProofSheets
 
         record = self._record(self._results(self.settings.models_bucket))
-        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures))
+        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures, self.faces))
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -89,6 +106,9 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self.pictures,
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
+                faces=self.faces,
+                require_one_person=settings.require_one_person,
+                pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",

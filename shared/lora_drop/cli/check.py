@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,6 +15,7 @@ from lora_drop.cli.terminal import (
     Json,
     LearningRate,
     Multiresolution,
+    NoFaces,
     Others,
     Preset,
     Steps,
@@ -31,6 +32,7 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.face_check import FaceCheck
     from lora_drop.datasets.report import Report
     from lora_drop.jobs.problems import Problem
 
@@ -68,6 +70,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
     yes: Annotated[
         bool, typer.Option("--yes", help="With --fix: replace an earlier copy without asking.")
     ] = False,
+    no_faces: NoFaces = False,
     json_output: Json = False,
 ) -> None:
     """Check datasets as the stack would, without a stack or a network; exits 1 if any is rejected.
@@ -77,6 +80,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
     """
     from lora_drop.cli.fix import clean_copy, copy_row, say_copy
     from lora_drop.client.check import check_dataset
+    from lora_drop.client.face_check import FaceCheck
     from lora_drop.client.parameters import metadata_of
     from lora_drop.client.report_page import report_files
 
@@ -98,7 +102,10 @@ def check(  # noqa: PLR0913  # one parameter is one option
         clean = clean_copy(fix, paths[0], yes=yes) if fix else None
         parameters = parameters_of(given, parameter)
         metadata = metadata_of(parameters)
-        options = parameters | ({"key": key} if key else {})
+        options = (
+            parameters | ({"key": key} if key else {}) | ({"faces": False} if no_faces else {})
+        )
+        faces = FaceCheck(wanted=not no_faces)
         files = report_files(report) if report else None
         for path in paths:
             checked = check_dataset(
@@ -107,6 +114,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
                 key=key,
                 say=display.say,
                 copy=clean.write if clean else None,
+                faces=faces,
             )
             found.append(checked)
             if json_output:
@@ -118,6 +126,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
             if files:
                 files.write(checked)
                 display.say(f"The report is in {files.page} and {files.data}.")
+        say_if_missed(found, faces, display)
     raise typer.Exit(any(each.verdict == "rejected" for each in found))
 
 
@@ -128,6 +137,7 @@ def accepted_here(
     parameters: Mapping[str, object],
     key: str | None,
     application: str,
+    faces: FaceCheck,
 ) -> Collection[str]:
     """Check a dataset before it is uploaded; the files of a folder that are of no use to a training.
 
@@ -146,8 +156,10 @@ def accepted_here(
     options = {name: parameters[name] for name in parameters if name not in OURS}
     with display.console.status(f"checking {path}"):
         report = check_dataset(
-            path, metadata=metadata, key=key, application=application, say=display.say
+            path, metadata=metadata, key=key, application=application, say=display.say, faces=faces
         )
+    say_if_missed([report], faces, display)
+    options |= {"faces": False} if not faces.wanted else {}
     again = command("check", str(path), {**options, **({"key": key} if key else {})})
     if report.verdict is Verdict.REJECTED:
         errors = report.model_copy(update={"warnings": ()})
@@ -163,6 +175,14 @@ def accepted_here(
         names = ", ".join(unused[:NAMES_SHOWN]) + (", …" if len(unused) > NAMES_SHOWN else "")
         display.say(f"not uploaded, being neither photos nor captions: {visible(names)}")
     return unused
+
+
+def say_if_missed(reports: Iterable[Report], faces: FaceCheck, display: Display) -> None:
+    """Say once that faces were not looked for in these datasets, where only the extra is missing for it."""
+    from lora_drop.client.face_check import EXTRA_MISSING, missed
+
+    if any(missed(report, faces) for report in reports):
+        display.say(EXTRA_MISSING)
 
 
 def _row(path: Path, report: Report) -> Mapping[str, Any]:
@@ -181,6 +201,7 @@ def _row(path: Path, report: Report) -> Mapping[str, Any]:
         "bytes_read": report.bytes_read,
         "requests": report.requests,
         "seconds": report.seconds,
+        "faces_checked": report.faces_checked,
     }
 
 

@@ -1,4 +1,4 @@
-"""The command for the user's defaults: stack, AWS profile, region."""
+"""The command for the user's defaults: stack, AWS profile, region, faces."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def config(
         Literal["list", "get", "set", "unset"], typer.Argument(help="What to do; else list.")
     ] = "list",
     key: Annotated[
-        str | None, typer.Argument(help="stack, profile or region.", autocompletion=keys)
+        str | None, typer.Argument(help="stack, profile, region or faces.", autocompletion=keys)
     ] = None,
     value: Annotated[str | None, typer.Argument(help="For set.")] = None,
     *,
@@ -31,7 +31,8 @@ def config(
     """Keep a default stack, AWS profile and region, so that no option or variable is needed.
 
     An option comes before the environment (LORA_DROP_STACK, AWS_PROFILE, AWS_REGION), and the environment before
-    this file: config.toml in the user's configuration folder, or what LORA_DROP_CONFIG names.
+    this file: config.toml in the user's configuration folder, or what LORA_DROP_CONFIG names. With faces false
+    (LORA_DROP_FACES) no check on this machine looks for faces.
     """
     with reporting(json_output=json_output):
         _refuse(action, key, value)

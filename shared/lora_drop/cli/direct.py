@@ -59,6 +59,7 @@ class Choices:
     again: bool = False
     wait: bool = True
     timeout: float | None = None
+    faces: bool = True
 
 
 def train_direct(
@@ -81,20 +82,26 @@ def _trained(
     dataset: str, display: Display, parameters: Mapping[str, Any], choices: Choices
 ) -> tuple[Mapping[str, Any], str]:
     """What has become of it, for programs and in a line; raises CommandError."""
+    from lora_drop.cli.check import say_if_missed
     from lora_drop.client.direct_choice import application_of
+    from lora_drop.client.face_check import FaceCheck
     from lora_drop.client.portrait_trainer import PortraitTrainer
     from lora_drop.client.report_page import report_files
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
     given = dict(parameters)
+    said = parameters if choices.faces else {**parameters, "faces": False}
     trainer = PortraitTrainer(application=application_of(given.pop("trainer", None)))
     try:
         with ExitStack() as block:
             if is_hosted(dataset):
                 display.say_whole(f"fetching {named(dataset)}, to check it here")
             with display.console.status(f"checking {named(dataset)}"):
-                training = block.enter_context(trainer.prepared(dataset, **given))
-            say_checked(training.dataset.report, dataset, parameters, display)
+                training = block.enter_context(
+                    trainer.prepared(dataset, faces=choices.faces, **given)
+                )
+            say_if_missed([training.dataset.report], FaceCheck(wanted=choices.faces), display)
+            say_checked(training.dataset.report, dataset, said, display)
             request_id = _sent(trainer, training, display, choices)
         known = trainer.submissions.request(request_id)
         about = about_order(known, training, dataset, choices.reference)
@@ -111,9 +118,9 @@ def _trained(
         elif not (folder / PAGE).is_file():  # `watch` has fetched the files, which has no report
             report_files(f"{folder}/").write(training.dataset.report)
     except DatasetRejectedError as error:
-        raise CommandError(refusal(error, dataset, parameters)) from error
+        raise CommandError(refusal(error, dataset, said)) from error
     except LoraDropError as error:
-        raise CommandError(sentence(error, pay_again(dataset, parameters))) from error
+        raise CommandError(sentence(error, pay_again(dataset, said))) from error
     return finished(record, folder, display)
 
 

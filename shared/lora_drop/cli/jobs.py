@@ -17,6 +17,7 @@ from lora_drop.cli.terminal import (
     Json,
     LearningRate,
     Multiresolution,
+    NoFaces,
     Others,
     Preset,
     Progress,
@@ -38,6 +39,7 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.face_check import FaceCheck
     from lora_drop.client.stack_client import StackClient
 
 
@@ -67,6 +69,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
         bool,
         typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
     ] = False,
+    no_faces: NoFaces = False,
     reference: Annotated[
         str | None, typer.Option(help="Your own name for the job; kept with it, never sent to fal.")
     ] = None,
@@ -129,7 +132,14 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 raise CommandError(
                     "--no-check, --key and --notify-url go with a stack, not with --direct."
                 )
-            choices = Choices(to, reference, yes=yes, again=force, wait=wait, timeout=timeout)
+            choices = Choices(
+                *(to, reference),
+                yes=yes,
+                again=force,
+                wait=wait,
+                timeout=timeout,
+                faces=not no_faces,
+            )
             train_direct(path, display, parameters, choices, json_output=json_output)
             return
         if to:
@@ -137,7 +147,8 @@ def train(  # noqa: PLR0913  # one parameter is one option
         lora_drop = client_of(stack, command("train", path, parameters, direct=True))
         more = {"force": force or None, "reference": reference, "notify_url": notify_url}
         parameters |= {name: value for name, value in more.items() if value is not None}
-        job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
+        faces = None if no_check else lora_drop.stack.faces.unless(no_faces=no_faces)
+        job_id = _dropped(lora_drop, Path(path), display, parameters, key, faces=faces)
         if not wait:
             display.say(f"lora-drop watch {job_id} shows how far it is")
             _print({"job_id": job_id}, job_id, json_output=json_output)
@@ -179,16 +190,20 @@ def _dropped(
     parameters: Mapping[str, object],
     key: str | None,
     *,
-    checked: bool,
+    faces: FaceCheck | None,
 ) -> str:
-    """Check a dataset here, upload it, and return the id of its job."""
+    """Check a dataset here, upload it, and return the id of its job; None for ``faces`` leaves the check to the stack."""
     from lora_drop.cli.check import accepted_here
 
     unused: Collection[str] = ()
-    if checked:
+    if faces is not None:
         application = lora_drop.stack.application
         unused = accepted_here(
-            path, display, parameters=parameters, key=key, application=application
+            *(path, display),
+            parameters=parameters,
+            key=key,
+            application=application,
+            faces=faces,
         )
     try:
         with display.upload(path.name) as sending:

@@ -82,6 +82,10 @@ CreateMasks = Annotated[
 Checkpoint = Annotated[
     str | None, typer.Option(help="An earlier LoRA to go on from: its URL, or its job's id.")
 ]
+NoFaces = Annotated[
+    bool,
+    typer.Option("--no-faces", help="Look for no faces in the photos, and compare none."),
+]
 Others = Annotated[
     list[str] | None,
     typer.Option("--set", help="NAME=VALUE, any input of the trainer; as often as needed."),

@@ -9,11 +9,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from lora_drop.cli.terminal import StackName, reporting, write_line
+from lora_drop.cli.terminal import NoFaces, StackName, reporting, write_line
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from starlette.types import ASGIApp
+
+    from lora_drop.cli.display import Display
 
 DRAFTS, OPENING = "drafts", "opening"  # in the user's data folder
 
@@ -37,6 +39,7 @@ def ui(
     no_open: Annotated[
         bool, typer.Option("--no-open", help="Print the address and open no browser.")
     ] = False,
+    no_faces: NoFaces = False,
 ) -> None:
     """Open a page in the browser: drop photos, look at them, see the price, train, follow the jobs.
 
@@ -49,10 +52,10 @@ def ui(
     from lora_drop.ui.opening import Opening
     from lora_drop.ui.server import serve
 
-    with reporting():
+    with reporting() as display:
         try:
             serve(
-                lambda: _application(stack, direct=direct),
+                lambda: _application(stack, display, direct=direct, no_faces=no_faces),
                 port=port,
                 opening=None if no_open else Opening(data_folder() / OPENING, in_browser),
                 say=write_line,
@@ -64,8 +67,11 @@ def ui(
 
 
 @contextmanager
-def _application(stack: str | None, *, direct: bool) -> Iterator[ASGIApp]:
-    """The page and what it needs, which ends with it."""
+def _application(
+    stack: str | None, display: Display, *, direct: bool, no_faces: bool
+) -> Iterator[ASGIApp]:
+    """The page and what it needs, which ends with it; says where faces are not looked for."""
+    from lora_drop.client.face_check import EXTRA_MISSING, lacks_extra
     from lora_drop.local.tools import data_folder
     from lora_drop.ui.app import make_app
     from lora_drop.ui.backends import backend_of
@@ -73,9 +79,13 @@ def _application(stack: str | None, *, direct: bool) -> Iterator[ASGIApp]:
     from lora_drop.ui.workers import Workers
 
     with (
-        closing(backend_of(stack, direct=direct)) as backend,
+        closing(backend_of(stack, direct=direct, no_faces=no_faces)) as backend,
         closing(Workers()) as workers,
-        closing(Drafts(data_folder() / DRAFTS, workers, backend.application)) as drafts,
+        closing(
+            Drafts(data_folder() / DRAFTS, workers, backend.application, backend.faces)
+        ) as drafts,
     ):
+        if lacks_extra(backend.faces):
+            display.say(EXTRA_MISSING)
         drafts.tidy(datetime.now(UTC))
         yield make_app(backend, drafts)

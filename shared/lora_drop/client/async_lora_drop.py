@@ -41,9 +41,11 @@ class AsyncLoraDrop:
         """As LoraDrop.close."""
         self._drop.close()
 
-    async def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
+    async def check(
+        self, dataset: Dataset, *, faces: bool = True, **inputs: Unpack[Inputs]
+    ) -> Report:
         """As LoraDrop.check."""
-        return await to_thread(partial(self._drop.check, dataset, **inputs))
+        return await to_thread(partial(self._drop.check, dataset, faces=faces, **inputs))
 
     async def train(
         self,
@@ -54,6 +56,7 @@ class AsyncLoraDrop:
         force_retrain: bool = False,
         key: str | None = None,
         progress: Progress | None = None,
+        faces: bool = True,
         **inputs: Unpack[Inputs],
     ) -> AsyncJob:
         """As LoraDrop.train; ``progress`` is called in the thread that uploads."""
@@ -65,6 +68,7 @@ class AsyncLoraDrop:
             force_retrain=force_retrain,
             key=key,
             progress=progress,
+            faces=faces,
             **inputs,
         )
         return AsyncJob.of(await to_thread(call))

@@ -30,9 +30,12 @@ class AsyncPortraitTrainer:
     ) -> None:
         self.trainer = PortraitTrainer(key, application=application, state=state, poll=poll)
 
-    async def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
+    async def check(
+        self, dataset: "DatasetSource", *, faces: bool = True, **parameters: Unpack[Parameters]
+    ) -> "Report":
         """As PortraitTrainer.check."""
-        return await asyncio.to_thread(self.trainer.check, dataset, **parameters)
+        call = partial(self.trainer.check, dataset, faces=faces, **parameters)
+        return await asyncio.to_thread(call)
 
     async def upload(self, path: Path) -> str:
         """As PortraitTrainer.upload."""
@@ -44,11 +47,17 @@ class AsyncPortraitTrainer:
         *,
         webhook_url: str | None = None,
         again: Again = False,
+        faces: bool = True,
         **parameters: Unpack[Parameters],
     ) -> str:
         """As PortraitTrainer.submit; a caller that is cancelled meanwhile does not end the thread that pays."""
         call = partial(
-            self.trainer.submit, dataset, webhook_url=webhook_url, again=again, **parameters
+            self.trainer.submit,
+            dataset,
+            webhook_url=webhook_url,
+            again=again,
+            faces=faces,
+            **parameters,
         )
         return await asyncio.to_thread(call)
 
@@ -71,10 +80,11 @@ class AsyncPortraitTrainer:
         on_update: Callable[[RequestStatus], None] = lambda _: None,
         timeout: float | None = None,  # noqa: ASYNC109  # as the other's
         again: Again = False,
+        faces: bool = True,
         **parameters: Unpack[Parameters],
     ) -> "DirectResult":
         """As PortraitTrainer.train."""
-        request_id = await self.submit(dataset, again=again, **parameters)
+        request_id = await self.submit(dataset, again=again, faces=faces, **parameters)
         return await self.wait(request_id, on_update=on_update, timeout=timeout)
 
     async def wait(

@@ -7,6 +7,7 @@ from pathlib import Path
 from lora_drop.adapters.local_files import open_range
 from lora_drop.client.archive import archive_of
 from lora_drop.client.errors import CommandError
+from lora_drop.client.face_check import FaceCheck, local_faces
 from lora_drop.client.parameters import of_options
 from lora_drop.datasets.archives import RangedReader
 from lora_drop.datasets.owner_metadata import DROPPING
@@ -54,15 +55,16 @@ def check_dataset(
     application: str = DEFAULT.application,
     say: Say = _silent,
     copy: Write | None = None,
+    faces: FaceCheck | None = None,
 ) -> Report:
     """The report on a ZIP, or on a folder as one; raises CommandError when it cannot be read.
 
     ``metadata`` and ``key`` are those that it would be dropped with, ``application`` the stack's
     trainer. ``say`` is called for links that are not followed. An earlier job that the training is to
     go on from is not looked for: only the stack knows it. ``copy`` is called with the clean copy, a ZIP in
-    pieces, where the dataset needs one and is accepted.
+    pieces, where the dataset needs one and is accepted. ``faces`` are looked for unless it says otherwise.
     """
-    checker = local_checker(prepares=copy is not None)
+    checker = local_checker(prepares=copy is not None, faces=faces)
     name = path.name or path.resolve().name
     try:
         with archive_of(path) as archive, open_range(archive.path) as file:
@@ -99,14 +101,26 @@ def _copied(
     return checked
 
 
-def local_checker(*, prepares: bool = False) -> Checker:
-    """Return the check of this machine, which may be slow, and has the time; ``prepares`` as Checker has it."""
+def local_checker(*, prepares: bool = False, faces: FaceCheck | None = None) -> Checker:
+    """Return the check of this machine, which may be slow, and has the time; ``prepares`` as Checker has it.
+
+    ``faces`` are looked for unless it says otherwise, where onnxruntime is installed.
+    """
     # Pillow takes longer to load than any other command to run.
     from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
 
+    asked = faces or FaceCheck()
+    found = local_faces(asked)
     # How long the stack takes follows from the photos.
     return Checker(
-        PillowPictures(), NoPrices(), _any_checkpoint, prepares=prepares, patience=math.inf
+        PillowPictures(found),
+        NoPrices(),
+        _any_checkpoint,
+        faces=found,
+        require_one_person=asked.one_person,
+        pictures_of_style=PillowPictures(),
+        prepares=prepares,
+        patience=math.inf,
     )
 
 

@@ -1,4 +1,4 @@
-"""The user's defaults in ``config.toml``: which stack, which AWS profile, which region.
+"""The user's defaults in ``config.toml``: which stack, which AWS profile, which region, whether faces are looked for.
 
 An option comes before the environment, the environment before this file, and this file before what holds
 without all of them.
@@ -50,6 +50,12 @@ KEYS: Mapping[str, ConfigKey] = {
         re.compile(r"[a-z]{2}(-[a-z]+)+-\d{1,2}"),
         "eu-central-1",
         REGIONS,
+    ),
+    "faces": ConfigKey(
+        "whether a check looks for faces in photos",
+        re.compile(r"true|false"),
+        "true or false",
+        ("LORA_DROP_FACES",),
     ),
 }
 

@@ -18,6 +18,7 @@ from lora_drop.client.check import local_checker, said_here
 from lora_drop.client.direct_addresses import unreachable
 from lora_drop.client.direct_errors import rejected
 from lora_drop.client.errors import CommandError, DatasetRejectedError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.datasets.archives import RangedReader, members_of
 from lora_drop.datasets.clean_copy import copied
 from lora_drop.datasets.dataset import MAX_DATASET_BYTES, content_digest
@@ -25,7 +26,7 @@ from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs import errors
 from lora_drop.jobs.errors import DatasetUnreadableError
-from lora_drop.services.check import DatasetInput
+from lora_drop.services.check import Checker, DatasetInput
 from lora_drop.services.mend import Mender
 
 DATA = "data:"
@@ -81,17 +82,25 @@ class DatasetReader:
 
 @contextmanager
 def prepared_dataset(
-    source: DatasetSource, *, application: str, metadata: Mapping[str, str]
+    source: DatasetSource,
+    *,
+    application: str,
+    metadata: Mapping[str, str],
+    faces: FaceCheck | None = None,
 ) -> Iterator[PreparedDataset]:
     """Check a dataset and make its clean copy where it needs one, for as long as the block lasts.
 
+    ``faces`` as for ``check_dataset``.
     Raises DatasetRejectedError before anything is sent, and CommandError for what cannot be read.
     """
     with tempfile.TemporaryDirectory(prefix="lora-drop-") as folder:
         path, given = _local(source, Path(folder))
+        checker = local_checker(prepares=True, faces=faces)
         with _archive(path) as archive:
             try:
-                prepared = _prepared(archive, path, given, Path(folder), application, metadata)
+                prepared = _prepared(
+                    *(checker, archive, path, given, Path(folder), application, metadata)
+                )
             except (OSError, DatasetUnreadableError) as unreadable:
                 raise CommandError(f"The dataset cannot be read: {unreadable}.") from unreadable
             yield prepared
@@ -110,6 +119,7 @@ def _archive(path: Path) -> Iterator[Archive]:
 
 
 def _prepared(
+    checker: Checker,
     archive: Archive,
     path: Path,
     given: str | None,
@@ -117,7 +127,7 @@ def _prepared(
     application: str,
     metadata: Mapping[str, str],
 ) -> PreparedDataset:
-    checker, sha256 = local_checker(prepares=True), sha256_of(archive.path)
+    sha256 = sha256_of(archive.path)
     with open_range(archive.path) as file:
         dataset = DatasetInput(
             archive=file,

@@ -13,6 +13,7 @@ from pydantic import PrivateAttr
 from lora_drop.client.api_client import CLOSED
 from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError, DatasetRejectedError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
 from lora_drop.client.job import Job
 from lora_drop.client.method_advice import method_advice
@@ -89,15 +90,16 @@ class LoraDrop:
                 self._opened.close()
 
     @method_advice()
-    def check(self, dataset: Dataset, **inputs: Unpack[Inputs]) -> Report:
+    def check(self, dataset: Dataset, *, faces: bool = True, **inputs: Unpack[Inputs]) -> Report:
         """Return the report of a dataset. It costs nothing, and a dataset of this machine stays on it.
 
-        The stack is not asked: the trainer is the portrait trainer unless ``trainer`` names another. Raises
+        The stack is not asked: the trainer is the portrait trainer unless ``trainer`` names another. ``faces`` are
+        looked for where lora-drop[faces] is installed; the report's ``faces_checked`` says whether they were. Raises
         CommandError for what cannot be read at all.
         """
         with self._here(dataset) as path:
-            seen = fingerprint(path)
-            report = _report(path, inputs, application=DEFAULT.application)
+            seen, asked = fingerprint(path), FaceCheck(wanted=faces)
+            report = _report(path, inputs, application=DEFAULT.application, faces=asked)
         return CheckedDataset.of(report, dataset, inputs, seen)
 
     @method_advice()
@@ -110,6 +112,7 @@ class LoraDrop:
         force_retrain: bool = False,
         key: str | None = None,
         progress: Progress | None = None,
+        faces: bool = True,
         **inputs: Unpack[Inputs],
     ) -> Job:
         """Upload a dataset and return the job that it becomes; the stack checks it and pays for it once.
@@ -117,7 +120,8 @@ class LoraDrop:
         A report of ``check`` stands for its dataset and the inputs that it was checked with, where no others are given
         here; anything else, and what has changed since, is checked first. ``reference`` is the caller's own name for the job. ``notify_url`` gets the
         job's changes. ``force_retrain`` pays for what has a LoRA already. ``key`` is the dataset's in the bucket;
-        ``progress`` is called with the bytes sent and all bytes.
+        ``progress`` is called with the bytes sent and all bytes. ``faces`` as in ``check``, as far as the stack looks
+        for them.
 
         Raises DatasetRejectedError before anything is sent. A CommandError of the upload says how to see whether it
         arrived: nothing is sent a second time, and the same dataset, sent again, is not paid for again.
@@ -133,11 +137,13 @@ class LoraDrop:
         }
         said = {name: value for name, value in options.items() if value is not None}
         with self._here(source) as path:
-            application = self._client.stack.application
+            stack = self._client.stack
+            application, asked = stack.application, stack.faces.unless(no_faces=not faces)
             if isinstance(dataset, CheckedDataset) and dataset.is_of(path):
                 report = dataset
-            if report is None or key or _trainer(inputs, application) != report.trainer:
-                report = _report(path, inputs, application=application, key=key)
+            other = report is None or _trainer(inputs, application) != report.trainer
+            if report is None or other or key or asked.one_person:
+                report = _report(path, inputs, application=application, key=key, faces=asked)
             if not report.accepted:
                 raise DatasetRejectedError(report)
             with _rejected_with_report(report):
@@ -217,9 +223,11 @@ def _trainer(inputs: Inputs, application: str) -> str | None:
     return trainer.application if trainer else None
 
 
-def _report(path: Path, inputs: Inputs, *, application: str, key: str | None = None) -> Report:
+def _report(
+    path: Path, inputs: Inputs, *, application: str, faces: FaceCheck, key: str | None = None
+) -> Report:
     metadata = metadata_of(given(inputs))
-    return check_dataset(path, metadata=metadata, key=key, application=application)
+    return check_dataset(path, metadata=metadata, key=key, application=application, faces=faces)
 
 
 @contextmanager

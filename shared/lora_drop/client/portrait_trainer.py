@@ -33,6 +33,7 @@ from lora_drop.client.direct_training import (
 )
 from lora_drop.client.direct_webhooks import check_webhook, digest_of, warn_of_unused
 from lora_drop.client.errors import DatasetRejectedError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.submissions import SentTraining, Submissions
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.errors import (
@@ -76,13 +77,15 @@ class PortraitTrainer:
     def _requests(self) -> DirectRequests:
         return DirectRequests(self._key, self.application)
 
-    def check(self, dataset: "DatasetSource", **parameters: Unpack[Parameters]) -> "Report":
+    def check(
+        self, dataset: "DatasetSource", *, faces: bool = True, **parameters: Unpack[Parameters]
+    ) -> "Report":
         """Return the report of a dataset, also of one that ``submit`` would refuse. It is free, and nothing is sent.
 
-        Raises CommandError for what cannot be read at all, as LoraDrop.check.
+        ``faces``, and what it raises, as LoraDrop.check.
         """
         try:
-            with self.prepared(dataset, **parameters) as training:
+            with self.prepared(dataset, faces=faces, **parameters) as training:
                 return training.dataset.report
         except DatasetRejectedError as refused:
             return refused.report
@@ -101,6 +104,7 @@ class PortraitTrainer:
         *,
         webhook_url: str | None = None,
         again: Again = False,
+        faces: bool = True,
         **parameters: Unpack[Parameters],
     ) -> str:
         """Return the id of the request at fal that trains this dataset with these parameters.
@@ -113,20 +117,20 @@ class PortraitTrainer:
         dashboard that none goes on there: it counts where fal's list cannot be read, from that hour on. ``again="failed"`` orders another only
         where fal states that the one before has failed or was cancelled, so a second call never replaces one
         that has succeeded. Where an earlier request is returned and fal does not call this
-        ``webhook_url`` for it, EarlierRequestWarning says so.
+        ``webhook_url`` for it, EarlierRequestWarning says so. ``faces`` as in ``check``.
 
         Raises DatasetRejectedError, CommandError, NotSubmittedError and SubmissionRefusedError where nothing
         was paid; SubmissionUnknownError where fal may have accepted it.
         """
         check_webhook(webhook_url)
-        with self.prepared(dataset, **parameters) as training:
+        with self.prepared(dataset, faces=faces, **parameters) as training:
             return self.send(training, webhook_url=webhook_url, again=again)
 
     @contextmanager
     def prepared(
-        self, dataset: "DatasetSource", **parameters: Unpack[Parameters]
+        self, dataset: "DatasetSource", *, faces: bool = True, **parameters: Unpack[Parameters]
     ) -> Iterator[PreparedTraining]:
-        """Check a dataset for ``send``, for as long as the block lasts; it is free.
+        """Check a dataset for ``send``, for as long as the block lasts; it is free. ``faces`` as in ``check``.
 
         Raises DatasetRejectedError and CommandError.
         """
@@ -136,7 +140,10 @@ class PortraitTrainer:
         given = {name: value for name, value in parameters.items() if value is not None}
         passed = passed_on(given)
         with prepared_dataset(
-            dataset, application=self.application, metadata=metadata_of(given)
+            dataset,
+            application=self.application,
+            metadata=metadata_of(given),
+            faces=FaceCheck(wanted=faces),
         ) as ready:
             what = self._key, self.application, ready, passed
             which, former = fingerprint(*what), former_fingerprint(*what)
@@ -221,13 +228,14 @@ class PortraitTrainer:
         on_update: Callable[[RequestStatus], None] = lambda _: None,
         timeout: float | None = None,
         again: Again = False,
+        faces: bool = True,
         **parameters: Unpack[Parameters],
     ) -> "DirectResult":
-        """Train and wait for the files; ``on_update`` and ``timeout`` as ``wait``.
+        """Train and wait for the files; ``on_update`` and ``timeout`` as ``wait``, ``faces`` as ``check``.
 
         A caller that dies finds the same request with the next call. Raises what ``submit`` and ``wait`` raise.
         """
-        request_id = self.submit(dataset, again=again, **parameters)
+        request_id = self.submit(dataset, again=again, faces=faces, **parameters)
         return self.wait(request_id, on_update=on_update, timeout=timeout)
 
     def wait(

@@ -4,7 +4,7 @@ import os
 import re
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from threading import Lock
 from typing import Any
 from urllib.parse import urlsplit
@@ -22,6 +22,7 @@ from botocore.exceptions import (
 
 from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.foreign_answers import ASKED_AS
 from lora_drop.fal.trainers import table as trainers
 from lora_drop.local.tools import none_is_up
@@ -41,7 +42,7 @@ class Stack:
     """A deployed stack and how to reach it; ``endpoint_url`` None is AWS.
 
     ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
-    folder that is nearly called like a preset: warn or refuse.
+    folder that is nearly called like a preset: warn or refuse. ``faces`` is what its check does about faces.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Stack:
     models_bucket: str
     application: str = TRAINER
     misspelled_folder: str = WARN
+    faces: FaceCheck = field(default_factory=FaceCheck)
 
     def client(self, service: str, *, attempts: int | None = None) -> Any:
         """A boto3 client for this stack's account and place; ``attempts`` of a call, else as many as boto3 makes."""
@@ -118,6 +120,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         models_bucket=outputs["ModelsBucketName"],
         application=outputs.get("FalApplication", TRAINER),
         misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
+        faces=FaceCheck.of_outputs(outputs),
     )
 
 
@@ -148,6 +151,7 @@ def _deployed(
             models_bucket=outputs["ModelsBucketName"],
             application=outputs.get("FalApplication", TRAINER),
             misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
+            faces=FaceCheck.of_outputs(outputs),
         )
     except KeyError as missing:
         raise StackUnreachableError(

@@ -111,7 +111,8 @@ class Checker:
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
     ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
-    ``require_one_person``: photos of other people, or of no one, are errors.
+    ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
+    take the place of ``pictures`` where a training is not of a person.
     """
 
     pictures: Pictures
@@ -122,6 +123,7 @@ class Checker:
     refuse_misspelled_folder: bool = False
     faces: FaceComparer | None = None
     require_one_person: bool = False
+    pictures_of_style: Pictures | None = None
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -157,7 +159,10 @@ class Checker:
             state.errors.append(problem)
             return
         state.prepared = PreparedPhotos() if self.prepares else None
-        inspector = Inspector(self.pictures, self.now, until, state.prepared, self.keep_metadata)
+        pictures = self.pictures if _shows_a_person(state) else self.pictures_of_style
+        inspector = Inspector(
+            *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata)
+        )
         inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, edits, state, until=until)
 
@@ -219,8 +224,8 @@ class Checker:
     def _faces(
         self, inspection: InspectionResult, layout: Layout, state: _CheckState, *, until: float
     ) -> FaceFindings | None:
-        """Return what is known of the faces; None for a style, and where parameters are refused: it may be one."""
-        if state.resolved is None or not shows_a_person(state.resolved):
+        """Return what is known of the faces; None where they are not asked about."""
+        if not _shows_a_person(state):
             return None
         return findings_of(
             [inspection.photos[photo.member.name] for photo in layout.photos],
@@ -229,6 +234,11 @@ class Checker:
             alike=layout.alike,
             require_one_person=self.require_one_person,
         )
+
+
+def _shows_a_person(state: _CheckState) -> bool:
+    """Return whether a person is trained; not where parameters are refused: it may be a style."""
+    return state.resolved is not None and shows_a_person(state.resolved)
 
 
 def _valid_dataset(state: _CheckState) -> ValidDataset | None:

@@ -117,7 +117,10 @@ class Inspector:
 
 
 def _seconds(photo: hints.Photo | None) -> float:
-    return check_seconds(photo.header, transparent=photo.look.transparent) if photo else 0.0
+    if photo is None:
+        return 0.0
+    look = photo.look
+    return check_seconds(photo.header, transparent=look.transparent, faces=look.faces)
 
 
 def _inspect_caption(content: Content, result: InspectionResult) -> None:

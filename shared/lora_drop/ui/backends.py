@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Protocol
 
 from lora_drop.client.errors import StackUnreachableError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
@@ -193,6 +194,10 @@ class Backend(Protocol):
     def application(self) -> str:
         """Fal's name of the trainer of datasets that name none."""
 
+    @property
+    def faces(self) -> FaceCheck:
+        """What a check does about faces before a dataset is sent there."""
+
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
     ) -> JobPage:
@@ -242,11 +247,11 @@ class Backend(Protocol):
         """Close its connections."""
 
 
-def backend_of(stack_name: str | None, *, direct: bool = False) -> Backend:
+def backend_of(stack_name: str | None, *, direct: bool = False, no_faces: bool = False) -> Backend:
     """Return where trainings run, as the commands find it: the stack, or fal with a key alone.
 
-    ``direct`` asks for the latter, which is also taken where there is FAL_KEY and no stack. Raises CommandError with
-    what there has to be.
+    ``direct`` asks for the latter, which is also taken where there is FAL_KEY and no stack. ``no_faces``: faces are not
+    looked for, wherever they would be. Raises CommandError with what there has to be.
     """
     from lora_drop.client.direct_choice import NoStackError, or_direct  # noqa: PLC0415
     from lora_drop.client.stack import find_stack  # noqa: PLC0415
@@ -254,22 +259,22 @@ def backend_of(stack_name: str | None, *, direct: bool = False) -> Backend:
     from lora_drop.ui.stack_backend import StackBackend  # noqa: PLC0415
 
     if direct:
-        return _with_key_alone()
+        return _with_key_alone(no_faces=no_faces)
     try:
         with or_direct(stack_name, "lora-drop ui --direct"):
-            return StackBackend(StackClient(find_stack(stack_name)))
+            return StackBackend(StackClient(find_stack(stack_name)), no_faces)
     except NoStackError:
-        return _with_key_alone()
+        return _with_key_alone(no_faces=no_faces)
     except StackUnreachableError as none:
         if stack_name is not None:
             raise
         raise StackUnreachableError(f"{none}\n{WAYS}") from none
 
 
-def _with_key_alone() -> Backend:
+def _with_key_alone(*, no_faces: bool) -> Backend:
     from lora_drop.client.portrait_trainer import PortraitTrainer  # noqa: PLC0415
     from lora_drop.ui.direct_backend import DirectBackend  # noqa: PLC0415
 
-    backend = DirectBackend(PortraitTrainer())
+    backend = DirectBackend(PortraitTrainer(), FaceCheck(wanted=not no_faces))
     backend.follow()
     return backend

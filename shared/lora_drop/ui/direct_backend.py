@@ -18,6 +18,7 @@ from lora_drop.client.direct_folders import (
 )
 from lora_drop.client.direct_training import PreparedTraining
 from lora_drop.client.errors import CommandError, DatasetRejectedError, JobUnknownError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.portrait_trainer import Again, PortraitTrainer
 from lora_drop.client.report_page import report_files
 from lora_drop.client.result_files import refuse_folder
@@ -51,10 +52,14 @@ ROWS = 20  # of a page
 
 
 class DirectBackend:
-    """Implements ``Backend`` without a stack; nothing is paid for twice, also not by the command beside it."""
+    """Implements ``Backend`` without a stack; nothing is paid for twice, also not by the command beside it.
 
-    def __init__(self, trainer: PortraitTrainer) -> None:
+    ``faces`` is what a check does about them.
+    """
+
+    def __init__(self, trainer: PortraitTrainer, faces: FaceCheck | None = None) -> None:
         self.trainer = trainer
+        self.faces = faces or FaceCheck()
         self.follower = RequestFollower(trainer.submissions, self._trainer)
 
     @property
@@ -107,7 +112,7 @@ class DirectBackend:
         given: dict[str, Any] = {key: each for key, each in parameters.items() if each is not None}
         trainer = self._trainer(application_of(given.pop("trainer", self.application)))
         try:
-            with trainer.prepared(archive, **given) as training:
+            with trainer.prepared(archive, faces=self.faces.wanted, **given) as training:
                 again = self._again(trainer.ordered(training))
                 request_id = trainer.ordered(training, again=again)
                 if request_id is None:

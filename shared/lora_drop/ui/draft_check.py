@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ConfigDict, ValidationError
 
 from lora_drop.adapters.local_files import open_range, sha256_of
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.header import Flaw, ImageHeader, InvalidImageError, check_size
@@ -28,7 +29,8 @@ class CheckTask:
 
     ``archive`` is the ZIP that is checked; it is packed first where ``files`` are given, by their names in it, in
     this order, without those of ``masks`` that are grey, as masks are. ``sha256`` is the archive's where it is known.
-    ``looks`` is the folder of what was seen. ``folder``: a person dropped a folder, no ZIP.
+    ``looks`` is the folder of what was seen. ``folder``: a person dropped a folder, no ZIP. ``faces`` as for
+    ``check_dataset``.
     """
 
     archive: Path
@@ -38,6 +40,7 @@ class CheckTask:
     folder: bool
     metadata: Mapping[str, str]
     application: str
+    faces: FaceCheck | None = None
     sha256: str | None = None
     files: Mapping[str, Path | bytes] | None = None
     masks: frozenset[str] = frozenset()
@@ -68,13 +71,23 @@ class CheckProblem:
 class KeptLooks:
     """Pictures whose looks are kept in a folder by the SHA-256 of their bytes, so that none is decoded twice.
 
-    A look is kept without its small picture: the page makes its own. Changes of a picture are not kept.
+    A look is kept without its small picture: the page makes its own. Changes of a picture are not kept. ``faces``:
+    the pictures look for faces. What is kept of them is where they are, and the aligned pixels that are compared once
+    in each check: a part of the photo, deleted with it, and no embedding.
     """
 
-    def __init__(self, pictures: Pictures, folder: Path, say: Callable[[Looking], None]) -> None:
+    def __init__(
+        self,
+        pictures: Pictures,
+        folder: Path,
+        say: Callable[[Looking], None],
+        *,
+        faces: bool = False,
+    ) -> None:
         self._pictures = pictures
         self._folder = folder
         self._say = say
+        self._faces = faces
 
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
         """Return how an image looks, decoded now or before; raises InvalidImageError when it cannot be."""
@@ -82,13 +95,17 @@ class KeptLooks:
         self._say(Looking(sha256))
         file = self._folder / f"{sha256}.json"
         if (kept := _kept(file)) is not None:
-            return kept
+            look = kept.seen
+            if not self._faces:
+                return replace(look, faces=None)
+            if kept.faces:
+                return look
         try:
             look = replace(self._pictures.look(data, header), thumbnail=b"")
         except InvalidImageError as invalid:
             keep_refusal(file, invalid)
             raise
-        _write(file, _Kept(look=look))
+        _write(file, _Kept(look=look, faces=self._faces))
         return look
 
     def look_and_mend(
@@ -111,11 +128,21 @@ class KeptLooks:
 
 
 class _Kept(BaseModel):
-    """What is kept of a picture: how it looks, or why it cannot be decoded."""
+    """What is kept of a picture: how it looks, or why it cannot be decoded. ``faces`` were looked for in it."""
+
+    model_config = ConfigDict(ser_json_bytes="base64", val_json_bytes="base64")
 
     look: ImageInspection | None = None
     flaw: Flaw = Flaw.DAMAGED
     says: str = ""
+    faces: bool = False  # an earlier version looked for none
+
+    @property
+    def seen(self) -> ImageInspection:
+        """Return how it looks; raises InvalidImageError where it cannot be decoded."""
+        if self.look is None:
+            raise InvalidImageError(self.flaw, self.says)
+        return self.look
 
 
 def keep_refusal(file: Path, invalid: InvalidImageError) -> None:
@@ -123,15 +150,12 @@ def keep_refusal(file: Path, invalid: InvalidImageError) -> None:
     _write(file, _Kept(flaw=invalid.flaw, says=invalid.says))
 
 
-def _kept(file: Path) -> ImageInspection | None:
-    """Return what was seen before; None where nothing was. Raises InvalidImageError where that was kept."""
+def _kept(file: Path) -> _Kept | None:
+    """Return what is known of a picture; None where nothing is."""
     try:
-        kept = _Kept.model_validate_json(file.read_bytes())
+        return _Kept.model_validate_json(file.read_bytes())
     except (FileNotFoundError, ValidationError):  # of another version, or cut off by a crash
         return None
-    if kept.look is None:
-        raise InvalidImageError(kept.flaw, kept.says)
-    return kept.look
 
 
 def _write(file: Path, kept: _Kept) -> None:
@@ -145,14 +169,15 @@ def run_check(task: CheckTask, say: Callable[[Looking], None]) -> CheckResult | 
     # Pillow and the check take longer to load than a server takes to start.
     from lora_drop.client.check import local_checker, said_here  # noqa: PLC0415
 
-    checker = local_checker()
-    looks = KeptLooks(checker.pictures, task.looks, say)
+    checker = local_checker(faces=task.faces)
+    looks = KeptLooks(checker.pictures, task.looks, say, faces=checker.faces is not None)
+    of_style = KeptLooks(checker.pictures_of_style or checker.pictures, task.looks, say)
     sha256 = None
     try:
         if task.files is not None:
             _pack(task, looks)
         sha256 = task.sha256 or sha256_of(task.archive)
-        report = _report(task, replace(checker, pictures=looks))
+        report = _report(task, replace(checker, pictures=looks, pictures_of_style=of_style))
     except DatasetRejectedError as rejected:  # too much, so it is not packed
         errors = tuple(rejected.problems)
         report = Report(file=task.name, verdict=Verdict.REJECTED, errors=errors)

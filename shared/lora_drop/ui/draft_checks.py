@@ -111,6 +111,7 @@ class DraftChecks:
             folder=state.archive is None,
             metadata=metadata_of(state.parameters),
             application=state.application or "",
+            faces=state.faces,
             sha256=state.sha256 if known else None,
             files=packed.files if packed else None,
             masks=packed.masks if packed else frozenset(),

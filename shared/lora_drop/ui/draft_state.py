@@ -23,6 +23,7 @@ from pathlib import Path
 from pydantic import BaseModel, JsonValue
 
 from lora_drop.client.errors import CommandError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.datasets.report import Report
 
 FILES, THUMBNAILS, LOOKS, INCOMING = "files", "thumbnails", "looks", "incoming"
@@ -120,7 +121,7 @@ class DraftState(BaseModel):
 
     ``archive`` is the number of the ZIP that was dropped, among the files; ``whole``: everything in it could be
     unpacked. ``application`` is fal's name of the trainer that this revision is checked for where it names none; None
-    in a file of an earlier version. ``packed`` says of which content the archive is that was checked last, and
+    in a file of an earlier version; ``faces`` is what its check does about faces. ``packed`` says of which content the archive is that was checked last, and
     ``sha256`` is its own. ``found`` is the caption from elsewhere (metadata, another folder) that counts for a photo
     without what was written on the page; a photo that was never written for is not in it.
     """
@@ -128,6 +129,7 @@ class DraftState(BaseModel):
     name: str
     created_at: datetime
     application: str | None = None
+    faces: FaceCheck | None = None
     archive: int | None = None
     complete: bool = False
     whole: bool = True

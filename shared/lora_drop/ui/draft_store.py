@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pydantic import ValidationError
 
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.datasets.report import Report
 from lora_drop.ui.draft_state import (
     FILES,
@@ -41,14 +42,16 @@ class DraftStore:
         for left in folder.glob(f"{GONE}*"):
             shutil.rmtree(left, ignore_errors=True)  # another server may be deleting it
 
-    def create(self, name: str, application: str) -> str:
-        """Make an empty dataset for this trainer, and return its id."""
+    def create(self, name: str, application: str, faces: FaceCheck) -> str:
+        """Make an empty dataset for this trainer and this check, and return its id."""
         draft_id = secrets.token_hex(8)
         folder = self._folder / draft_id
         folder.mkdir(mode=0o700)
         for each in (FILES, THUMBNAILS, LOOKS, INCOMING):
             (folder / each).mkdir(mode=0o700)
-        state = DraftState(name=name, created_at=datetime.now(UTC), application=application)
+        state = DraftState(
+            name=name, created_at=datetime.now(UTC), application=application, faces=faces
+        )
         write_durably(folder / "draft.json", state.model_dump_json().encode())
         return draft_id
 

@@ -16,6 +16,7 @@ from pydantic import JsonValue, TypeAdapter
 
 from lora_drop.client.archive import key_of
 from lora_drop.client.errors import CommandError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.parameters import metadata_of, resolved_here
 from lora_drop.datasets.archives import is_junk
 from lora_drop.datasets.caption_text import MAX_CAPTION
@@ -53,14 +54,18 @@ ORDERED = "The dataset was ordered, and stays as it was sent. Drop the photos ag
 class Drafts:
     """The datasets in a folder of this machine; ``application`` is fal's name of the trainer.
 
+    ``faces`` is what their checks do about faces.
     Every method may be called in any thread, takes as long as its files need, and raises CommandError, whose text
     says what to do, and UnknownDraftError.
     """
 
-    def __init__(self, folder: Path, workers: Workers, application: str) -> None:
+    def __init__(
+        self, folder: Path, workers: Workers, application: str, faces: FaceCheck | None = None
+    ) -> None:
         self._store = DraftStore(folder)
         self._workers = workers
         self._application = application
+        self._faces = faces or FaceCheck()
         self._orders = Orders(self._store)
         self._captions = DraftCaptions(self._store)
         self._checks = DraftChecks(self._store, workers)
@@ -71,7 +76,8 @@ class Drafts:
         last = name.replace("\\", "/").rstrip("/").rpartition("/")[2].replace("\0", "")
         return self.get(
             self._store.create(
-                last.encode(errors="replace").decode()[:200] or "dataset", self._application
+                last.encode(errors="replace").decode()[:200] or "dataset",
+                *(self._application, self._faces),
             )
         )
 
@@ -96,7 +102,7 @@ class Drafts:
     def again(self, draft_id: str) -> Draft:
         """Return a new dataset with the same files and everything that was decided, which can be changed and sent."""
         before, folder = self._store.read(draft_id), self._store.path(draft_id)
-        new = self._store.create(before.name, self._application)
+        new = self._store.create(before.name, self._application, self._faces)
         for each in (FILES, THUMBNAILS, LOOKS):
             for file in (folder / each).iterdir():
                 _share(file, self._store.path(new) / each / file.name)
@@ -262,14 +268,16 @@ class Drafts:
     def _read(self, draft_id: str) -> DraftState:
         """Return what is known of a dataset, which becomes another revision where it was checked for another trainer.
 
-        The price is that trainer's, and so is what is refused. What was ordered stays as it was sent.
+        The price is that trainer's, and so is what is refused. The same where its check did otherwise about faces.
+        What was ordered stays as it was sent.
         """
         state = self._store.read(draft_id)
-        if state.application == self._application or state.order is not None:
+        now = self._application, self._faces
+        if (state.application, state.faces) == now or state.order is not None:
             return state
         with self._store.changed(draft_id) as changed:
             if changed.order is None:
-                changed.application = self._application
+                changed.application, changed.faces = now
                 changed.change(content=False)
         return self._store.read(draft_id)
 

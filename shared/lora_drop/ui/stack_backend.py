@@ -17,6 +17,7 @@ from pydantic import ValidationError
 from lora_drop.client.archive import key_of
 from lora_drop.client.download import MISSING
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.job_view import public_job
 from lora_drop.client.report_page import proof_content, report_content
 from lora_drop.client.result_files import LORA
@@ -67,9 +68,13 @@ class _Log:
 
 @dataclass(slots=True)
 class StackBackend:
-    """Implements ``Backend`` over a stack; what it remembers is only for the time in which the stack is silent."""
+    """Implements ``Backend`` over a stack; what it remembers is only for the time in which the stack is silent.
+
+    ``no_faces``: they are not looked for here, whatever the stack does.
+    """
 
     client: StackClient
+    no_faces: bool = False
     _sent: dict[str, _Sent] = field(default_factory=dict)
     _cards: dict[str, JobCard] = field(default_factory=dict)
     _logs: dict[str, _Log] = field(default_factory=dict)
@@ -87,6 +92,11 @@ class StackBackend:
     def application(self) -> str:
         """Fal's name of the trainer of datasets that name none."""
         return self.client.stack.application
+
+    @property
+    def faces(self) -> FaceCheck:
+        """What the stack's check does about faces, or nothing."""
+        return self.client.stack.faces.unless(no_faces=self.no_faces)
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None

@@ -46,6 +46,7 @@ class _Worker:
             self.process = subprocess.Popen(  # noqa: S603  # our own program
                 line, pass_fds=(number,), stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL
             )
+        self.has_checked = False
 
     @property
     def alive(self) -> bool:
@@ -145,10 +146,13 @@ class Workers:
                 self._waiting -= not check
             if self._closed:
                 raise WorkersEndedError("the page was closed")
-            worker = self._free.pop(0)
+            # Once it has checked, a process holds the models for faces: one is enough.
+            worker = min(self._free, key=lambda each: each.has_checked != check)
+            self._free.remove(worker)
             if not worker.alive:
                 worker.end()
                 worker = _Worker()
+            worker.has_checked |= check
             self._busy.add(worker)
             self._checking |= check
             self._turn.notify_all()

@@ -13,6 +13,7 @@ SUITES = (
     "tests/adapters/test_fal_post.py",
     "tests/simulator/test_pipeline.py",
     "tests/simulator/test_storage_and_copy.py",
+    "tests/security/canary",
 )
 
 if __name__ == "__main__":

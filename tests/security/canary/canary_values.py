@@ -1,6 +1,6 @@
 """What must not be found where it does not belong: each canary, and the places where it may be.
 
-A secret may be nowhere. What a camera hides in a photo (place, owner) may be nowhere either: it is taken out
+A secret may be nowhere, and no embedding of a face: that is biometric data. What a camera hides in a photo (place, owner) may be nowhere either: it is taken out
 and never written down. What people call their photos, and what they write under them, is the owner's: it may
 be in what the owner reads (report, status, the job's row and answers of the jobs API), and nowhere else. The
 key of a dataset may also be in the inbox queue, since S3 puts it there. The address of a file at fal opens the
@@ -14,6 +14,8 @@ from enum import StrEnum
 from types import MappingProxyType
 from urllib.parse import unquote
 
+from tests.security.canary.embeddings import Embeddings
+
 
 class Kind(StrEnum):
     """What kind of value a canary is."""
@@ -23,6 +25,7 @@ class Kind(StrEnum):
     NAME = "a photo's name or caption"
     KEY = "a dataset's key"
     ADDRESS = "the address of a file at fal"
+    EMBEDDING = "a face embedding"
 
 
 class Place(StrEnum):
@@ -101,10 +104,11 @@ class Hit:
 
 
 class CanaryScan:
-    """A search for all canaries; the tokens of webhooks are added as they are made."""
+    """A search for all canaries; the tokens of webhooks and embeddings of faces are added as they are made."""
 
     def __init__(self) -> None:
         self._tokens: set[str] = set()
+        self.embeddings = Embeddings()
         self._patterns = [
             (re.compile(each, re.IGNORECASE), kind) for each, kind in PATTERNS.items()
         ]
@@ -128,3 +132,5 @@ class CanaryScan:
             for match in TOKEN.finditer(form):
                 if match[1] in self._tokens:
                     yield Kind.SECRET, match[1], form[max(0, match.start() - 60) : match.end() + 60]
+            for written_as in self.embeddings.found(form):
+                yield Kind.EMBEDDING, written_as, "(not shown)"

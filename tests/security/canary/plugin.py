@@ -16,8 +16,10 @@ import pytest
 from aws_lambda_powertools import Logger
 from botocore.client import BaseClient
 
+from lora_drop.adapters import faces
 from lora_drop.jobs import ids as tokens
 from tests.security.canary.canary_values import CanaryScan, Hit, Kind, Place
+from tests.security.canary.embeddings import Embeddings
 
 # In Lambda the root logger is at WARNING; ours says more.
 OURS = ("lora-drop", "lora_drop", "functions")
@@ -44,7 +46,7 @@ class Watch:
         """Search a text: a line of a log, a message, a file."""
         self.seen[place] += 1
         for kind, canary, around in self.scan.found(text, place):
-            if kind is Kind.SECRET or not secrets_alone:
+            if kind in (Kind.SECRET, Kind.EMBEDDING) or not secrets_alone:
                 self.hits.append(Hit(kind, canary, place, self.test, around))
 
     def lines(self, text: str, *, secrets_alone: bool = False) -> None:
@@ -65,6 +67,7 @@ def install(watch: Watch) -> None:
     _handlers(watch)
     _aws_calls(watch)
     _tokens(watch)
+    _embeddings(watch)
 
 
 def _replace(owner: Any, name: str, by: Callable[..., Any]) -> None:
@@ -163,6 +166,31 @@ def _tokens(watch: Watch) -> None:
         return token
 
     _replace(tokens, "webhook_token", webhook_token)
+
+
+def _embeddings(watch: Watch) -> None:
+    """Remember every embedding that the recognizer makes, as it comes from the model and as it is compared."""
+    make = faces._embedding
+
+    def embedding(recognizer: Any, crop: bytes) -> Any:
+        made = make(_Recognizer(recognizer, watch.scan.embeddings), crop)
+        watch.scan.embeddings.add(made)
+        return made
+
+    _replace(faces, "_embedding", embedding)
+
+
+class _Recognizer:
+    """The model, whose answers are remembered."""
+
+    def __init__(self, model: Any, embeddings: Embeddings) -> None:
+        self._model, self._embeddings = model, embeddings
+
+    def run(self, *arguments: Any) -> Any:
+        """As the model's own."""
+        outputs = self._model.run(*arguments)
+        self._embeddings.add(outputs[0].ravel())
+        return outputs
 
 
 WATCH = Watch()

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from lora_drop.client import check
+from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.images.check_time import check_seconds
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
@@ -24,10 +25,12 @@ from lora_drop.services.inspect import MOST_SECONDS
 from lora_drop.services.prepared import MOST, PreparedPhotos
 from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked
+from tests.support.faces import SeeingPictures, make_face
 from tests.support.pictures import BlindPictures
 from tests.support.template import properties
 
 JPEG, PNG = (describe(WholeImage(make(0))) for make in (make_jpeg, make_png))
+FACE = FacesSeen((make_face(),))
 CHANGES = (Change.CONVERTED, Change.METADATA_REMOVED)
 
 
@@ -56,9 +59,39 @@ def test_seconds_of_a_photo(header: ImageHeader, *, transparent: bool, seconds: 
 
 
 @pytest.mark.parametrize(("megapixels", "most"), [(12.2, 200), (48.8, 50), (66, 40)])
-def test_what_is_called_best_fits(megapixels: float, most: int) -> None:
+@pytest.mark.parametrize("faces", [None, FACE], ids=["no faces", "faces"])
+def test_what_is_called_best_fits(megapixels: float, most: int, faces: FacesSeen | None) -> None:
     header = photo(ImageFormat.HEIF, megapixels=megapixels)
-    assert most * check_seconds(header, transparent=False) < MOST_SECONDS
+    assert most * check_seconds(header, transparent=False, faces=faces) < MOST_SECONDS
+
+
+@pytest.mark.parametrize(("faces", "more"), [(None, 0.0), (FACE, 0.15), (FacesSeen(), 0.4)])
+def test_seconds_of_looking_for_faces(faces: FacesSeen | None, more: float) -> None:
+    for header in (photo(ImageFormat.JPEG), photo(ImageFormat.HEIF, megapixels=66)):
+        without = check_seconds(header, transparent=False)
+        seconds = check_seconds(header, transparent=False, faces=faces)
+        assert seconds == pytest.approx(without + more)
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("kind", ImageFormat)
+def test_a_hundred_large_photos_are_looked_through(kind: ImageFormat) -> None:
+    """A hundred photos of 12 megapixels are checked in the submitter's time, with and without a face in them."""
+    for faces in (FACE, FacesSeen()):
+        seconds = check_seconds(photo(kind), transparent=False, faces=faces)
+        assert 100 * seconds < MOST_SECONDS
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(("photos", "errors"), [(114, []), (115, ["dataset_check_too_long"])])
+def test_time_for_faces_counts_everywhere(photos: int, errors: list[str]) -> None:
+    """The time that faces take counts on a person's machine as in the stack."""
+    images = [make_jpeg(number, side=9000) for number in range(photos)]
+    members = {f"{number:03}.jpg": image for number, image in enumerate(images)}
+    archive = make_archive(images=0, members=members)
+    seeing = SeeingPictures(dict.fromkeys(images, FacesSeen()))
+    report = checked(archive, pictures=seeing, patience=float("inf")).report
+    assert [each.code for each in report.errors] == errors
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
