@@ -20,6 +20,7 @@ from lora_drop.cli.terminal import (
     Others,
     Preset,
     Progress,
+    Proof,
     StackName,
     StatusName,
     Steps,
@@ -33,7 +34,7 @@ from lora_drop.cli.terminal import (
     write,
     write_line,
 )
-from lora_drop.client.direct_choice import NoStackError
+from lora_drop.client.direct_choice import NEEDS_STACK, NoStackError
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
     force: Annotated[
         bool, typer.Option("--force", help="Pay for it even if the same was trained before.")
     ] = False,
+    proof: Proof = None,
     no_check: Annotated[
         bool,
         typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
@@ -129,13 +131,17 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 raise CommandError(
                     "--no-check, --key and --notify-url go with a stack, not with --direct."
                 )
+            if proof:
+                raise CommandError(NEEDS_STACK)
             choices = Choices(to, reference, yes=yes, again=force, wait=wait, timeout=timeout)
             train_direct(path, display, parameters, choices, json_output=json_output)
             return
         if to:
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
-        lora_drop = client_of(stack, command("train", path, parameters, direct=True))
-        more = {"force": force or None, "reference": reference, "notify_url": notify_url}
+        alone = command("train", path, parameters, direct=True)
+        lora_drop = client_of(stack, f"{alone}\n{NEEDS_STACK}" if proof else alone)
+        more = {"force": force or None, "proof": proof}
+        more |= {"reference": reference, "notify_url": notify_url}
         parameters |= {name: value for name, value in more.items() if value is not None}
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
         if not wait:

@@ -15,6 +15,8 @@ from lora_drop.jobs.problems import Problem
 
 # What is read from the metadata besides parameters: train again, whatever was trained before.
 FORCE = "force"
+# Whether a proof sheet is made of the LoRA; where nothing is said, the stack's own setting holds.
+PROOF = "proof"
 # The owner's own name for the job, which is kept and shown, and never sent to fal.
 REFERENCE = "reference"
 MAX_REFERENCE = 200  # characters
@@ -25,7 +27,7 @@ MAX_NOTIFY_URL = 500  # characters
 # The SHA-256 of the address that the stack has fetched the file from.
 FETCHED_FROM = "fetched-from"
 # What is ours in the metadata, and no parameter.
-OURS = frozenset({FORCE, REFERENCE, *NOTIFY_URL_NAMES, FETCHED_FROM})
+OURS = frozenset({FORCE, PROOF, REFERENCE, *NOTIFY_URL_NAMES, FETCHED_FROM})
 
 
 # Advice about a dataset that lies in a bucket, and has no meaning before it does.
@@ -64,9 +66,23 @@ def forced(metadata: Mapping[str, str]) -> bool:
 
     Raises DatasetRejectedError for what is neither true nor false.
     """
-    value = metadata.get(FORCE, "false").strip().lower()
+    return _yes_or_no(metadata, FORCE) or False
+
+
+def proof_wanted(metadata: Mapping[str, str]) -> bool | None:
+    """Return whether the owner wants a proof sheet of the LoRA; None where nothing is said of it.
+
+    Raises DatasetRejectedError for what is neither true nor false.
+    """
+    return _yes_or_no(metadata, PROOF)
+
+
+def _yes_or_no(metadata: Mapping[str, str], name: str) -> bool | None:
+    if name not in metadata:
+        return None
+    value = metadata[name].strip().lower()
     if value not in ("true", "false"):
-        message = f"{FORCE} in the object metadata is “{value[:60]}”; it takes true or false."
+        message = f"{name} in the object metadata is “{value[:60]}”; it takes true or false."
         raise DatasetRejectedError([Problem(code="parameter_invalid_type", message=message)])
     return value == "true"
 
@@ -128,6 +144,7 @@ def owner_fields(
     ``hosts`` are those that the stack notifies; None where that is not known.
     """
     forced(metadata)
+    proof_wanted(metadata)
     return {name: read(metadata, hosts) for name, read in FIELDS.items()}
 
 
