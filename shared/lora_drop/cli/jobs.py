@@ -140,8 +140,8 @@ def train(  # noqa: PLR0913  # one parameter is one option
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
         alone = command("train", path, parameters, direct=True)
         lora_drop = client_of(stack, f"{alone}\n{NEEDS_STACK}" if proof else alone)
-        more = {"force": force or None, "proof": proof}
-        more |= {"reference": reference, "notify_url": notify_url}
+        more: dict[str, object] = {"reference": reference, "notify_url": notify_url}
+        more |= {"force": force or None, "proof": proof}
         parameters |= {name: value for name, value in more.items() if value is not None}
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, checked=not no_check)
         if not wait:
