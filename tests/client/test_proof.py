@@ -3,6 +3,7 @@
 import asyncio
 import hashlib
 import json
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -70,14 +71,19 @@ def test_form_can_order_a_proof(drop: lora_drop.LoraDrop, api: Api) -> None:
 
 
 def test_proof_needs_a_stack(monkeypatch: pytest.MonkeyPatch, phone: Path) -> None:
-    """With a fal key alone a proof sheet is refused before anything is checked or paid."""
+    """With a fal key alone a proof sheet is refused before anything is checked or paid, however it is asked for."""
+    said = r"A proof sheet \(--proof\) needs a stack.* Nothing was sent\."
     monkeypatch.setenv("FAL_KEY", "a:b")
-    result = invoke("train", phone, "--direct", "--proof")
-    assert result.exit_code == 1
-    assert "--proof needs a stack" in result.stderr
+    for words in (["--proof"], ["--set", "proof=true"]):
+        result = invoke("train", phone, "--direct", "--yes", *words)
+        assert result.exit_code == 1
+        assert re.search(said, result.stderr)
+    wanted: Any = {"proof": True}
+    with pytest.raises(lora_drop.CommandError, match=said):
+        lora_drop.PortraitTrainer("a:b").submit(phone, **wanted)
     monkeypatch.delenv("AWS_DEFAULT_REGION", raising=False)
     elsewhere = invoke("train", phone, "--proof")
-    assert (elsewhere.exit_code, "--proof needs a stack" in elsewhere.stderr) == (1, True)
+    assert (elsewhere.exit_code, "needs a stack" in elsewhere.stderr) == (1, True)
 
 
 def stored_at(stack: Stack, key: str, data: bytes) -> dict[str, Any]:

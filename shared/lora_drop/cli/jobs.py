@@ -131,8 +131,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 raise CommandError(
                     "--no-check, --key and --notify-url go with a stack, not with --direct."
                 )
-            if proof:
-                raise CommandError(NEEDS_STACK)
+            parameters |= {"proof": True} if proof else {}
             choices = Choices(to, reference, yes=yes, again=force, wait=wait, timeout=timeout)
             train_direct(path, display, parameters, choices, json_output=json_output)
             return

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from lora_drop.client.errors import CommandError, StackUnreachableError
 
 NEEDS_STACK = (
-    "--proof needs a stack, which pays for the pictures once and keeps them beside the LoRA: lora-drop up, or "
-    "lora-drop deploy."
+    "A proof sheet (--proof) needs a stack, which pays for its pictures once and keeps them beside the LoRA: "
+    "lora-drop up, or lora-drop deploy."
 )
 
 
