@@ -169,7 +169,9 @@ def _add_lists(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstra
 def _order(said: TrainingRequest) -> "Order":
     from lora_drop.services.intake import Order  # noqa: PLC0415  # knows every trainer
 
-    return Order(said.name, said.parameters, said.reference, said.notify_url, said.force)
+    return Order(
+        said.name, said.parameters, said.reference, said.notify_url, said.force, said.proof
+    )
 
 
 def _add_datasets(app: APIGatewayRestResolver, bootstrap: Callable[[], JobsBootstrap]) -> None:

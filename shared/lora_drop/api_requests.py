@@ -46,6 +46,10 @@ class TrainingRequest(ApiRequest):
     force: bool = Field(
         default=False, description="train it even if the same content was trained before"
     )
+    proof: bool | None = Field(
+        default=None,
+        description="whether pictures are made with the LoRA, which are paid; null leaves it to the stack",
+    )
 
 
 class DatasetRequest(TrainingRequest):

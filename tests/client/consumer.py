@@ -74,6 +74,7 @@ def run() -> lora_drop.JobResult:
             reference="user-42",
             notify_url="https://example.com",
             force_retrain=True,
+            proof=True,
             key="a.zip",
             progress=lambda sent, size: print(sent / size),
             multiresolution_training=True,
@@ -105,7 +106,7 @@ async def run_async() -> lora_drop.AsyncJobResult:
     """Train, for asyncio."""
     async with lora_drop.AsyncLoraDrop("local", profile=None, region=None) as drop:
         report = await drop.check("photos/")
-        job: lora_drop.AsyncJob = await drop.train(report, trigger_phrase="ada")
+        job: lora_drop.AsyncJob = await drop.train(report, trigger_phrase="ada", proof=False)
         async for event in job.events(patience=30):
             print(seen(event))
         described(await (await job.refresh()).wait(patience=1))

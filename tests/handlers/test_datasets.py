@@ -79,6 +79,13 @@ def test_form_is_bound() -> None:
     assert form["advice"][0]["code"] == "parameter_steps_below_minimum"
 
 
+@pytest.mark.parametrize(("wanted", "sent"), [(True, "true"), (False, "false"), (None, None)])
+@pytest.mark.usefixtures("environment")
+def test_form_says_whether_a_proof_is_made(*, wanted: bool | None, sent: str | None) -> None:
+    _, form = asked("POST", "/datasets", {"name": "ada", "proof": wanted})
+    assert form["fields"].get("x-amz-meta-proof") == sent
+
+
 @pytest.mark.promise("never pay for a dataset that cannot train")
 @pytest.mark.parametrize(
     ("body", "code", "said"),
@@ -95,6 +102,7 @@ def test_form_is_bound() -> None:
         ({"name": "../ada.zip"}, "query_invalid", "name"),
         ({"notify_url": "http://example.com/"}, "query_invalid", "notify_url"),
         ({"notify_url": "https://elsewhere.example/"}, "dataset_rejected", "NotifyHosts"),
+        ({"proof": "yes"}, "query_invalid", "proof"),
         ({"size": 0}, "query_invalid", "size"),
         ({"size": 2**32}, "query_invalid", "size"),
         ({"stesp": 1}, "query_invalid", "stesp"),

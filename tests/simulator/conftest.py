@@ -36,7 +36,12 @@ type Simulate = Callable[..., Calls]
 type Connect = Callable[[Calls], PortraitTrainer]
 type PointFalClient = Callable[[ControlClient], fal_client.SyncClient]
 type FakeSleeps = Callable[..., FakeSleep]
-QUICK: dict[str, Any] = {"training_seconds": 0.02, "lora_rank": 1, "webhook_backoff": 0.05}
+QUICK: dict[str, Any] = {
+    "training_seconds": 0.02,
+    "picture_seconds": 0.02,
+    "lora_rank": 1,
+    "webhook_backoff": 0.05,
+}
 
 
 @cache

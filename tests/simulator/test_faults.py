@@ -8,7 +8,8 @@ import pytest
 from httpx import HTTPStatusError
 
 from lora_drop.simulator.errors import DOCUMENTED
-from lora_drop.simulator.faults import FORMS, TABLE, FaultKind, Faults, InvalidFaultError, Place
+from lora_drop.simulator.fault_table import TABLE, FaultKind, Place
+from lora_drop.simulator.faults import FORMS, Faults, InvalidFaultError
 from tests.simulator.conftest import FakeSleeps
 from tests.simulator.fal_calls import Calls, Receiver, path, until
 from tests.support.builders import APPLICATION
@@ -62,6 +63,8 @@ def test_training_ends_in_documented_error(standing: Calls, kind: str) -> None:
         ({"fault": "submit_status", "form": "apache"}, "is fal or nginx, not 'apache'"),
         ({"fault": "submit_status", "detail": 5}, "detail of submit_status is a text, not 5"),
         ({"fault": "submit_status", "accepted": 1}, "is true or false, not 1"),
+        ({"fault": "picture_photos", "folder": 5}, "is a folder of photos, not 5"),
+        ({"fault": "picture_photos", "folder": "/no/such"}, "is a folder of photos, not"),
         ({"fault": "submit_stall", "seconds": -1}, "is a number from 0 on, not -1"),
         ({"fault": "submit_stall", "seconds": True}, "is a number from 0 on, not True"),
         ({"fault": "training_error", "type": "odd"}, "is an error type that fal documents"),

@@ -33,6 +33,7 @@ PROGRAM = "import typer; from lora_drop.simulator.command import fal_sim; typer.
         ("min_images", -1, "min_images is -1, and must be a number from 0 on"),
         ("training_seconds", -0.1, "training_seconds is -0.1, and must be a number from 0 on"),
         ("training_seconds", float("nan"), "training_seconds is nan"),
+        ("picture_seconds", -1, "picture_seconds is -1, and must be a number from 0 on"),
         ("result_retention", float("inf"), "result_retention is inf"),
         ("lora_rank", 0, "lora_rank is 0, and must be a number from 1 on"),
         ("max_in_progress", 0, "max_in_progress is 0, and must be a number from 1 on"),

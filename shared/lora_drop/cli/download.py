@@ -33,7 +33,7 @@ def download(
 ) -> None:
     """Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.
 
-    With it come the report and the other files about the job, which is all that a rejected one has.
+    The pictures of its proof sheet come into the folder proof, with the sheet itself. With it all come the report and the other files about the job, which is all that a rejected one has.
     """
     from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.client.download import fetch
@@ -42,7 +42,7 @@ def download(
         refuse_direct(job_id)
         drop = client_of(stack)
         job = drop.job(job_id)
-        paths = fetch(drop.stack, job, to or Path(job_id))
+        paths = fetch(drop.stack, job, to or Path(job_id), drop.job)
         if not job["files"]:
             display.say(f"{job_id} is {job['status']}, and has no LoRA.")
     if json_output:

@@ -21,6 +21,7 @@ from lora_drop.cli.terminal import (
     Others,
     Preset,
     Progress,
+    Proof,
     StackName,
     StatusName,
     Steps,
@@ -34,7 +35,7 @@ from lora_drop.cli.terminal import (
     write,
     write_line,
 )
-from lora_drop.client.direct_choice import NoStackError
+from lora_drop.client.direct_choice import NEEDS_STACK, NoStackError
 from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
@@ -65,6 +66,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
     force: Annotated[
         bool, typer.Option("--force", help="Pay for it even if the same was trained before.")
     ] = False,
+    proof: Proof = None,
     no_check: Annotated[
         bool,
         typer.Option("--no-check", help="Upload it unchecked; the stack checks it in any case."),
@@ -132,6 +134,7 @@ def train(  # noqa: PLR0913  # one parameter is one option
                 raise CommandError(
                     "--no-check, --key and --notify-url go with a stack, not with --direct."
                 )
+            parameters |= {"proof": True} if proof else {}
             choices = Choices(
                 *(to, reference),
                 yes=yes,
@@ -144,8 +147,10 @@ def train(  # noqa: PLR0913  # one parameter is one option
             return
         if to:
             raise CommandError("--to goes with --direct; lora-drop download JOB fetches a job's.")
-        lora_drop = client_of(stack, command("train", path, parameters, direct=True))
-        more = {"force": force or None, "reference": reference, "notify_url": notify_url}
+        alone = command("train", path, parameters, direct=True)
+        lora_drop = client_of(stack, f"{alone}\n{NEEDS_STACK}" if proof else alone)
+        more: dict[str, object] = {"reference": reference, "notify_url": notify_url}
+        more |= {"force": force or None, "proof": proof}
         parameters |= {name: value for name, value in more.items() if value is not None}
         faces = None if no_check else lora_drop.stack.faces.unless(no_faces=no_faces)
         job_id = _dropped(lora_drop, Path(path), display, parameters, key, faces=faces)

@@ -128,7 +128,7 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
     ),
     "fal-sim": (
         "simulator.command",
-        "Speak fal's protocol on this machine: train, call back, and fail on request.",
+        "Speak fal's protocol on this machine: train, make pictures, call back, and fail on request.",
     ),
 }
 

@@ -75,6 +75,13 @@ SubjectCrop = Annotated[
     bool | None,
     typer.Option("--subject-crop/--no-subject-crop", help="Crop photos to the person."),
 ]
+Proof = Annotated[
+    bool | None,
+    typer.Option(
+        "--proof/--no-proof",
+        help="Make a proof sheet: a few pictures with the LoRA, which are paid too. Else as the stack is set.",
+    ),
+]
 CreateMasks = Annotated[
     bool | None,
     typer.Option("--create-masks/--no-create-masks", help="Mask everything but the person."),

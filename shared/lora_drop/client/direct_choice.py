@@ -6,6 +6,11 @@ from contextlib import contextmanager
 
 from lora_drop.client.errors import CommandError, StackUnreachableError
 
+NEEDS_STACK = (
+    "A proof sheet (--proof) needs a stack, which pays for its pictures once and keeps them beside the LoRA: "
+    "lora-drop up, or lora-drop deploy."
+)
+
 
 class NoStackError(CommandError):
     """There is a fal key and no stack."""

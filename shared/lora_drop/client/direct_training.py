@@ -12,8 +12,10 @@ from time import monotonic
 from typing import TYPE_CHECKING, Any
 
 from lora_drop.client.direct_addresses import unreachable
+from lora_drop.client.direct_choice import NEEDS_STACK
 from lora_drop.client.direct_errors import SET_KEY, advised
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.owner_metadata import PROOF
 from lora_drop.fal.hosts import API_URL, CDN_URL, KEYS_PAGE, REQUESTS_PAGE, REST_URL
 from lora_drop.jobs.errors import (
     DatasetUnreadableError,
@@ -82,6 +84,8 @@ class PreparedTraining:
 
 def passed_on(given: dict[str, Any]) -> dict[str, Any]:
     """Take the inputs that are passed on as they are out of the others; raises CommandError for what cannot be."""
+    if str(given.get(PROOF, "")).strip().lower() == "true":
+        raise CommandError(f"{NEEDS_STACK} Nothing was sent.")
     taken = {name: given.pop(name) for name in (FORMAT, CHECKPOINT) if name in given}
     taken = {name: value for name, value in taken.items() if value}
     if str(taken.get(FORMAT, "zip")).lower() != "zip":

@@ -156,11 +156,17 @@ class Job(JobView):
 
     @method_advice()
     def download(self, folder: Path | str) -> tuple[Path, ...]:
-        """Fetch what there is of the job, as JobResult.download does; a rejected one has its report."""
-        job = self if self.ended else self.refresh()
-        document = job.public.model_dump(mode="json") if job.public else {}
-        found = fetch(self._client.stack, {**document, "location": job.location}, Path(folder))
-        return tuple(found)
+        """Fetch what there is of the job, as JobResult.download does; a rejected one has its report.
+
+        The pictures of its proof sheet and the sheet itself come into the folder ``proof`` within it.
+        """
+        shown = self.public.model_dump(mode="json") if self.public else {}
+        proof = shown.get("proof")
+        if self.ended and (proof is None or proof["done_at"] is not None):
+            document = {**shown, "location": self.location}
+        else:
+            document = self._client.job(self.id)
+        return tuple(fetch(self._client.stack, document, Path(folder), self._client.job))
 
     @method_advice()
     def cancel(self) -> Self:

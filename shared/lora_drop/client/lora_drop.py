@@ -20,7 +20,7 @@ from lora_drop.client.method_advice import method_advice
 from lora_drop.client.parameters import metadata_of, of_options
 from lora_drop.client.stack import Stack, find_stack
 from lora_drop.client.stack_client import PAGE, Progress, StackClient
-from lora_drop.datasets.owner_metadata import FORCE, NOTIFY_URL, REFERENCE
+from lora_drop.datasets.owner_metadata import FORCE, NOTIFY_URL, PROOF, REFERENCE
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.fal.trainers.table import DEFAULT, trainer_of
 from lora_drop.jobs import errors
@@ -110,6 +110,7 @@ class LoraDrop:
         reference: str | None = None,
         notify_url: str | None = None,
         force_retrain: bool = False,
+        proof: bool | None = None,
         key: str | None = None,
         progress: Progress | None = None,
         faces: bool = True,
@@ -119,7 +120,8 @@ class LoraDrop:
 
         A report of ``check`` stands for its dataset and the inputs that it was checked with, where no others are given
         here; anything else, and what has changed since, is checked first. ``reference`` is the caller's own name for the job. ``notify_url`` gets the
-        job's changes. ``force_retrain`` pays for what has a LoRA already. ``key`` is the dataset's in the bucket;
+        job's changes. ``force_retrain`` pays for what has a LoRA already. ``proof`` says whether a proof sheet is made
+        with the LoRA, whose pictures are paid as well; None leaves it to the stack. ``key`` is the dataset's in the bucket;
         ``progress`` is called with the bytes sent and all bytes. ``faces`` as in ``check``, as far as the stack looks
         for them.
 
@@ -134,6 +136,7 @@ class LoraDrop:
             REFERENCE: reference,
             NOTIFY_URL: notify_url,
             FORCE: force_retrain or None,
+            PROOF: proof,
         }
         said = {name: value for name, value in options.items() if value is not None}
         with self._here(source) as path:

@@ -163,6 +163,7 @@ class StackClient:
         reference: str | None = None,
         notify_url: str | None = None,
         force: bool = False,
+        proof: bool | None = None,
         size: int | None = None,
     ) -> dict[str, Any]:
         """A signed form to upload one ZIP with: ``url``, ``fields``, ``key``, ``expires_at``, ``advice``.
@@ -170,7 +171,7 @@ class StackClient:
         It is sent as multipart/form-data: all fields, then the ZIP as ``file``. What is uploaded is trained.
         """
         said = {"name": name, "parameters": dict(parameters or {}), "force": force}
-        more = {"reference": reference, "notify_url": notify_url, "size": size}
+        more = {"reference": reference, "notify_url": notify_url, "proof": proof, "size": size}
         body = said | {field: value for field, value in more.items() if value is not None}
         return self._ask("POST", "/datasets", body=json.dumps(body))
 

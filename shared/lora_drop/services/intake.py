@@ -9,6 +9,7 @@ from uuid import uuid4
 from lora_drop.datasets.owner_metadata import (
     FORCE,
     NOTIFY_URL,
+    PROOF,
     REFERENCE,
     kept_owner_fields,
     metadata_text,
@@ -55,6 +56,18 @@ class Order:
     reference: str | None = None
     notify_url: str | None = None
     force: bool = False
+    proof: bool | None = None
+
+    @property
+    def said(self) -> str:
+        """Return what was ordered as one text; an order that says nothing of a proof sheet has none in it.
+
+        The job of an address is found by this text, so an order of an earlier version stays the same job.
+        """
+        fields = asdict(self)
+        if self.proof is None:
+            del fields["proof"]
+        return json.dumps(fields, sort_keys=True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -119,7 +132,7 @@ class Intake:
             raise InvalidQueryError(NO_HOSTS)
         if not self.dataset_hosts.allow(url):
             raise InvalidQueryError(OTHER_HOST)
-        said = json.dumps(asdict(order), sort_keys=True)
+        said = order.said
         identity = f"order\n{url}\n{said}" if idempotency_key is None else f"key\n{idempotency_key}"
         key = fetched_key(identity, _zip(order.name))
         metadata, _ = self._metadata(order, key)
@@ -154,6 +167,8 @@ class Intake:
             metadata[NOTIFY_URL] = order.notify_url
         if order.force:
             metadata[FORCE] = "true"
+        if order.proof is not None:
+            metadata[PROOF] = str(order.proof).lower()
         try:
             owner_fields(metadata, self.notify_hosts)
             resolved = resolve(

@@ -8,7 +8,8 @@ from typing import Any
 
 from aiohttp import web
 
-from lora_drop.simulator.faults import ActiveFault, Faults, Place
+from lora_drop.simulator.fault_table import Place
+from lora_drop.simulator.faults import ActiveFault, Faults
 from lora_drop.simulator.files import CHUNK, PublicFile, PublicFiles
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.wire import answer, error_answer, hang_up

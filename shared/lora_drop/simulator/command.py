@@ -20,6 +20,10 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
         Path | None, typer.Option(help="Folder for keys and files; else a temporary one.")
     ] = None,
     training_seconds: Annotated[float, typer.Option(help="How long a training takes.")] = 3.0,
+    picture_seconds: Annotated[float, typer.Option(help="How long a picture takes.")] = 1.0,
+    pictures: Annotated[
+        Path | None, typer.Option(help="Folder of photos to answer with; else pictures are drawn.")
+    ] = None,
     lora_rank: Annotated[int, typer.Option(min=1, help="Rank of the LoRAs.")] = 16,
     key: Annotated[str, typer.Option(help="The key that is accepted.")] = KEY,
     key_scope: Annotated[str, typer.Option(help="What it may do: API or ADMIN.")] = "ADMIN",
@@ -30,7 +34,7 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
     webhook_backoff: Annotated[float, typer.Option(help="Seconds before the first retry.")] = 1.0,
     json_output: Annotated[bool, typer.Option("--json", help="One JSON line when ready.")] = False,
 ) -> None:
-    """Speak fal's protocol on this machine: train, call back, and fail on request.
+    """Speak fal's protocol on this machine: train, make pictures, call back, and fail on request.
 
     Prints the settings that point a program here, as lines for a shell, then serves until it is interrupted.
     """
@@ -45,6 +49,8 @@ def fal_sim(  # noqa: PLR0913 -- one parameter is one option
             key_scope=key_scope,
             user_id=user_id,
             training_seconds=training_seconds,
+            picture_seconds=picture_seconds,
+            pictures=pictures,
             lora_rank=lora_rank,
             max_in_progress=max_in_progress,
             min_images=min_images,

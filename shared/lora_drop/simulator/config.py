@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
 
+from lora_drop.simulator.errors import IMAGES
+
 MAX_PORT = 65_535
 KEY = "local:key"  # of the form of fal's own, ID:SECRET
 SCOPES = frozenset({"API", "ADMIN"})
@@ -13,6 +15,7 @@ SCOPES = frozenset({"API", "ADMIN"})
 LEAST: Mapping[str, float] = {
     "port": 0,
     "training_seconds": 0,
+    "picture_seconds": 0,
     "lora_rank": 1,
     "max_in_progress": 1,
     "min_images": 0,
@@ -36,6 +39,9 @@ class SimulatorConfig:
     key_scope: str = "ADMIN"  # fal: API keys call models, ADMIN keys delete and see what was billed
     user_id: str = "user_local"
     training_seconds: float = 3.0
+    picture_seconds: float = 1.0
+    # A folder of photos that an image model answers with; without one it draws.
+    pictures: Path | None = None
     lora_rank: int = 16
     max_in_progress: int = 2  # fal's own limit for a new account
     min_images: int = 10
@@ -55,6 +61,8 @@ class SimulatorConfig:
             value = getattr(self, name)
             if not math.isfinite(value) or value < least:
                 raise ValueError(f"{name} is {value}, and must be a number from {least} on")
+        if self.pictures is not None and not photos_in(self.pictures):
+            raise ValueError(f"pictures is {self.pictures}: name a folder of {', '.join(IMAGES)}")
         if self.key_scope not in SCOPES:
             raise ValueError(f"key_scope is {self.key_scope!r}: API or ADMIN")
         if self.port > MAX_PORT:
@@ -89,6 +97,13 @@ class Access:
             "ARTIFACT_HOSTS": self.host_port,
             "SSL_CERT_FILE": str(self.ca_file),
         }
+
+
+def photos_in(folder: Path) -> list[Path]:
+    """Return the photos of a folder by name; none where there is no such folder."""
+    if not folder.is_dir():
+        return []
+    return sorted(each for each in folder.iterdir() if each.suffix.lower() in IMAGES)
 
 
 def _is_wildcard(host: str) -> bool:

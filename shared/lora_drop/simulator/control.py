@@ -7,8 +7,9 @@ from typing import Any
 
 from aiohttp import web
 
-from lora_drop.simulator.faults import Faults, InvalidFaultError, Place
-from lora_drop.simulator.ledger import Ledger
+from lora_drop.simulator.fault_table import Place
+from lora_drop.simulator.faults import Faults, InvalidFaultError
+from lora_drop.simulator.ledger import Ledger, billed_units, billing_event
 from lora_drop.simulator.requests import ModelRequest, Requests
 from lora_drop.simulator.webhooks import Deliveries
 from lora_drop.simulator.wire import WebhookKey, answer, error_answer
@@ -56,8 +57,9 @@ class Control:
         return response
 
     async def ledger(self, _: web.Request) -> web.Response:
-        """Everything that happened."""
-        return answer(self._ledger.public())
+        """Everything that happened, with the rows of what is billed."""
+        billed = [billing_event(each) for each in self._requests if billed_units(each)]
+        return answer({**self._ledger.public(), "billed": billed})
 
     async def requests(self, _: web.Request) -> web.Response:
         """Every accepted request and where it stands."""

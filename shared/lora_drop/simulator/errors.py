@@ -157,16 +157,20 @@ def details(status: int, rows: Sequence[Mapping[str, Any]], *, retryable: bool =
 def model_error(
     kind: str,
     *,
-    field_name: str | None = None,
+    field_name: str | Sequence[str | int] | None = None,
     given: object = None,
     ctx: Mapping[str, Any] | None = None,
     status: int | None = None,
     message: str | None = None,
 ) -> Outcome:
-    """The end of a request with one documented model error; KeyError for an unknown type."""
+    """The end of a request with one documented model error; KeyError for an unknown type.
+
+    ``field_name`` is an input, or the way to a value within one.
+    """
     error = MODEL_ERRORS[kind]
+    way = [field_name] if isinstance(field_name, str) else field_name or ()
     row: dict[str, Any] = {
-        "loc": ["body", field_name] if field_name else ["body"],
+        "loc": ["body", *way],
         "msg": message or error.message,
         "type": kind,
         "url": ERRORS_URL + kind,

@@ -149,7 +149,9 @@ def _item(request: ModelRequest, *, expand: bool) -> dict[str, Any]:
         "duration": request.seconds(),
     }
     if expand:
-        kept = request.store_io
+        kept, outcome = request.store_io, request.outcome
         item["json_input"] = request.arguments if kept else None
-        item["json_output"] = request.outcome.body if kept and request.outcome else None
+        item["json_output"] = (
+            outcome.body if kept and request.output_kept and outcome is not None else None
+        )
     return item

@@ -6,7 +6,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, Field, ValidationError
 
-from lora_drop.simulator.errors import ERRORS_URL, FailedTrainingError, details
+from lora_drop.simulator.errors import ERRORS_URL, FailedTrainingError, Outcome, details
 
 
 class Input(BaseModel):
@@ -182,8 +182,12 @@ def read_input(rules: Rules, arguments: Any) -> Input:
     try:
         return rules.model.model_validate(arguments)
     except ValidationError as error:
-        rows = [_detail(row) for row in error.errors(include_url=False)]
-        raise FailedTrainingError(details(422, rows)) from error
+        raise FailedTrainingError(refused_input(error)) from error
+
+
+def refused_input(error: ValidationError) -> Outcome:
+    """How a request ends whose input has these errors of pydantic."""
+    return details(422, [_detail(row) for row in error.errors(include_url=False)])
 
 
 def _detail(row: Any) -> dict[str, Any]:

@@ -15,6 +15,7 @@ FEED_FORWARD = 4 * HIDDEN
 DOUBLE_BLOCKS = 19
 SINGLE_BLOCKS = 38
 BF16_BYTES = 2
+MAX_HEADER = 100_000_000  # bytes, the format's own limit
 ALIGNMENT = 8  # the header is padded with spaces, so that the tensors start aligned
 # Module and its (input, output) size.
 DOUBLE: Mapping[str, tuple[int, int]] = {
@@ -73,6 +74,22 @@ def write_lora(path: Path, *, rank: int, seed: str, metadata: Mapping[str, str])
             digest.update(part)
             size += len(part)
     return WrittenFile(path, size, digest.hexdigest())
+
+
+def is_safetensors(path: Path) -> bool:
+    """Return whether the file's header fits its tensors (https://huggingface.co/docs/safetensors, "Format")."""
+    with path.open("rb") as file:
+        length = int.from_bytes(file.read(8), "little")
+        if not 0 < length <= MAX_HEADER:
+            return False
+        try:
+            header = json.loads(file.read(length))
+            tensors_end = max(
+                row["data_offsets"][1] for name, row in header.items() if name != "__metadata__"
+            )
+        except (ValueError, RecursionError, AttributeError, LookupError, TypeError):
+            return False
+    return bool(8 + length + tensors_end == path.stat().st_size)
 
 
 def _parts(rank: int, seed: str, metadata: Mapping[str, str]) -> Iterator[bytes]:

@@ -9,10 +9,11 @@ from aiohttp import web
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.files import PublicFiles
 from lora_drop.simulator.history import HistoryQuery, InvalidQueryError, read_endpoints, read_time
+from lora_drop.simulator.image_inputs import IMAGE_MODELS
 from lora_drop.simulator.inputs import ENDPOINTS
 from lora_drop.simulator.ledger import (
-    PRICES,
-    billed_steps,
+    UNIT_PRICES,
+    billed_units,
     billing_event,
     cost,
     estimated,
@@ -87,17 +88,18 @@ class PlatformApi:
 
     async def models(self, http: web.Request) -> web.Response:
         """The endpoints of these names, with their schemas where ``expand`` asks for them; needs no key."""
-        wanted = read_endpoints(http.query) or list(ENDPOINTS)
+        known = [*ENDPOINTS, *IMAGE_MODELS]
+        wanted = read_endpoints(http.query) or known
         expand = "openapi-3.0" in http.query.getall("expand", [])
-        rows = [model_row(endpoint, expand=expand) for endpoint in wanted if endpoint in ENDPOINTS]
+        rows = [model_row(endpoint, expand=expand) for endpoint in wanted if endpoint in known]
         return answer({"models": rows, **ONE_PAGE})
 
     async def pricing(self, http: web.Request) -> web.Response:
         """What a unit costs; 404 when one of the endpoints has no price."""
         if refusal := self._refusal(http):
             return refusal
-        wanted = read_endpoints(http.query) or list(PRICES)
-        if any(endpoint not in PRICES for endpoint in wanted):
+        wanted = read_endpoints(http.query) or list(UNIT_PRICES)
+        if any(endpoint not in UNIT_PRICES for endpoint in wanted):
             return _error(HTTPStatus.NOT_FOUND, "not_found", "Endpoint id not found")
         return answer({"prices": [price_row(endpoint) for endpoint in wanted], **ONE_PAGE})
 
@@ -128,7 +130,7 @@ class PlatformApi:
         rows = [
             billing_event(request)
             for request in self._requests
-            if billed_steps(request)
+            if billed_units(request)
             and request.ended_at is not None
             and (not ids or request.request_id in ids)
             and (not endpoints or request.endpoint_id in endpoints)

@@ -9,8 +9,9 @@ from typing import Any
 from aiohttp import web
 
 from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.faults import ActiveFault, Faults, Place
-from lora_drop.simulator.ledger import Ledger, billed_steps
+from lora_drop.simulator.fault_table import Place
+from lora_drop.simulator.faults import ActiveFault, Faults
+from lora_drop.simulator.ledger import Ledger, billed_units
 from lora_drop.simulator.requests import ModelRequest, Requests, Status, short_path
 from lora_drop.simulator.slots import Slots
 from lora_drop.simulator.wire import (
@@ -144,7 +145,7 @@ class QueueApi:
         response = self._answer(request, outcome.body, outcome.status_code)
         response.headers.update(outcome.headers)
         if request.units_told:
-            response.headers["X-Fal-Billable-Units"] = str(billed_steps(request))
+            response.headers["X-Fal-Billable-Units"] = str(billed_units(request))
         return response
 
     async def cancel(self, http: web.Request) -> web.StreamResponse:

@@ -44,9 +44,10 @@ class ModelRequest:
     status: Status = Status.IN_QUEUE
     cancelled: bool = False
     outcome: Outcome | None = None
-    steps: int = 0  # trained, and billed
+    units: int = 0  # steps that were trained, or megapixels that were made: they are billed
     billable_units: float | None = None  # what a fault has billed for a failure
     units_told: bool = True
+    output_kept: bool = True  # fal keeps no output of ``sync_mode`` in the request history
     logs: list[dict[str, str]] = field(default_factory=list)
     file_paths: list[str] = field(default_factory=list)
 

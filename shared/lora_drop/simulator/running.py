@@ -47,7 +47,7 @@ class ControlClient:
         self._client.close()
 
     def ledger(self) -> dict[str, Any]:
-        """Submissions, datasets, served, webhooks, max_in_progress."""
+        """Submissions, datasets, loras, served, webhooks, billed, max_in_progress."""
         return self._ask("GET", "/_sim/ledger")
 
     def requests(self) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 import socket
 import ssl
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 from aiohttp import web
@@ -10,12 +12,16 @@ from aiohttp import web
 from lora_drop.simulator.cdn import Cdn
 from lora_drop.simulator.config import Access, SimulatorConfig
 from lora_drop.simulator.control import Control
+from lora_drop.simulator.errors import Outcome
 from lora_drop.simulator.faults import Faults
 from lora_drop.simulator.files import PublicFiles
+from lora_drop.simulator.image_inputs import IMAGE_MODELS
+from lora_drop.simulator.image_model import ImageModel
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.platform_api import PlatformApi
 from lora_drop.simulator.queue_api import QueueApi
-from lora_drop.simulator.requests import Requests
+from lora_drop.simulator.requests import ModelRequest, Requests
+from lora_drop.simulator.runner import Runner
 from lora_drop.simulator.slots import Slots
 from lora_drop.simulator.storage import Storage
 from lora_drop.simulator.trainer import Trainer
@@ -72,12 +78,20 @@ class Simulator:
             cookie_jar=aiohttp.DummyCookieJar(),
             requote_redirect_url=False,  # a presigned URL does not survive being quoted again
         )
-        trainer = Trainer(config, session=session, files=files, faults=faults, ledger=ledger)
+        runner = Runner(config, session, files)
+        trainer = Trainer(runner, faults=faults, ledger=ledger)
+        images = ImageModel(runner, faults=faults, ledger=ledger)
+
+        def work(request: ModelRequest) -> Coroutine[Any, Any, Outcome]:
+            """Have the model of the endpoint work on it."""
+            model = images.generate if request.endpoint_id in IMAGE_MODELS else trainer.train
+            return model(request)
+
         deliveries = self._deliveries = Deliveries(
             config, session=session, key=key, faults=faults, ledger=ledger
         )
         slots = self._slots = Slots(
-            config.max_in_progress, ledger=ledger, work=trainer.train, ended=deliveries.start
+            config.max_in_progress, ledger=ledger, work=work, ended=deliveries.start
         )
         queue = QueueApi(
             config,

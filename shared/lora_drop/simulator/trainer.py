@@ -1,28 +1,17 @@
 """fal's trainers: each refuses what fal's would refuse, takes its time, and writes a LoRA."""
 
 import asyncio
-import base64
 import io
 import json
 import zipfile
 from collections.abc import Mapping
-from dataclasses import replace
-from datetime import timedelta
 from typing import Any
 
-import aiohttp
-
-from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.dataset import Contents, DatasetDownloadError, download, look_into
-from lora_drop.simulator.errors import (
-    FailedTrainingError,
-    Outcome,
-    details,
-    documented_error,
-    model_error,
-)
-from lora_drop.simulator.faults import ActiveFault, Faults, Place
-from lora_drop.simulator.files import Incoming, PublicFile, PublicFiles
+from lora_drop.simulator.dataset import Contents, look_into
+from lora_drop.simulator.errors import FailedTrainingError, Outcome, details
+from lora_drop.simulator.fault_table import Place
+from lora_drop.simulator.faults import ActiveFault, Faults
+from lora_drop.simulator.files import Incoming, PublicFile
 from lora_drop.simulator.inputs import (
     CaptionedBase,
     Input,
@@ -34,10 +23,10 @@ from lora_drop.simulator.inputs import (
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.lora import write_lora
 from lora_drop.simulator.requests import ModelRequest
+from lora_drop.simulator.runner import MAX_LEDGER_URL, Runner
 from lora_drop.simulator.training_log import preparation, ticks_of, training_line
 from lora_drop.simulator.wire import now, stamp
 
-MAX_LEDGER_URL = 2000  # a data URI can be the whole dataset
 WEIGHTS = "pytorch_lora_weights.safetensors"
 CONFIG = "config.json"
 DEBUG = "debug_preprocessed.zip"
@@ -46,18 +35,10 @@ DEBUG = "debug_preprocessed.zip"
 class Trainer:
     """Works on one request at a time per call; the caller counts the slots."""
 
-    def __init__(
-        self,
-        config: SimulatorConfig,
-        *,
-        session: aiohttp.ClientSession,
-        files: PublicFiles,
-        faults: Faults,
-        ledger: Ledger,
-    ) -> None:
-        self._config = config
-        self._session = session
-        self._files = files
+    def __init__(self, runner: Runner, *, faults: Faults, ledger: Ledger) -> None:
+        self._runner = runner
+        self._config = runner.config
+        self._files = runner.files
         self._faults = faults
         self._ledger = ledger
 
@@ -72,7 +53,7 @@ class Trainer:
             await self._fetch_checkpoint(request, given)
             await self._work(request, given.steps, len(found.photos), fault)
             output = await self._write(request, given, found)
-            request.steps = given.steps  # from here on it is billed
+            request.units = given.steps  # from here on it is billed
             return Outcome(200, output)
         except FailedTrainingError as failure:
             request.log(f"Training failed: {failure}", "ERROR")
@@ -107,18 +88,12 @@ class Trainer:
     async def _fetch(
         self, request: ModelRequest, url: str, into: Incoming, row: dict[str, Any]
     ) -> None:
-        # fal's toolkit prints the whole URL, so a presigned one can be read in the logs.
-        shown = row["url"] = url[:MAX_LEDGER_URL]
-        request.log(f"Downloading {shown} to {into.path.name}")
+        row["url"] = url[:MAX_LEDGER_URL]
         try:
-            await download(self._session, url, into)
-        except DatasetDownloadError as failure:
-            self._record(into, row, error=str(failure))
-            raise FailedTrainingError(
-                model_error("file_download_error", field_name=row["field"], given=url)
-            ) from failure
-        finally:
-            into.close()
+            await self._runner.fetch(request, url, into, (row["field"],))
+        except FailedTrainingError as failure:
+            self._record(into, row, error=str(failure.__cause__))
+            raise
 
     def _record(
         self,
@@ -144,18 +119,8 @@ class Trainer:
             before, done = done, steps * tick // ticks
             line = training_line(done, steps, seconds * tick / ticks, before=before)
             request.log(line, "STDERR")
-        if settings.get("stuck"):
-            await asyncio.Event().wait()
-        if "type" in settings:
-            request.billable_units = settings["billable_units"]
-            request.units_told = settings["units_told"]
-            failure = documented_error(
-                settings["type"],
-                field_name=rules_of(request.endpoint_id).dataset_field,
-                status=settings["status"],
-                message=settings["detail"],
-            )
-            raise FailedTrainingError(failure)
+        field = rules_of(request.endpoint_id).dataset_field
+        await self._runner.fail_on_request(request, fault, field_name=field)
 
     async def _write(self, request: ModelRequest, given: Input, found: Contents) -> dict[str, Any]:
         """The trainer's outputs. What is in a LoRA for another model than FLUX.1 is not its own."""
@@ -185,7 +150,7 @@ class Trainer:
         }
         if rules.debug_output:
             outputs["debug_preprocessed_output"] = self._write_debug(request, found)
-        return {name: self._publish(request, file) for name, file in outputs.items()}
+        return {name: self._runner.described(request, file) for name, file in outputs.items()}
 
     def _write_config(self, request: ModelRequest, given: Input, found: Contents) -> PublicFile:
         hidden = {rules_of(request.endpoint_id).dataset_field, "resume_from_checkpoint"}
@@ -198,40 +163,14 @@ class Trainer:
             **given.model_dump(exclude=hidden),
         }
         content = json.dumps(document, indent=2).encode()
-        return self._write_file(request, CONFIG, "application/json", content)
+        return self._runner.write(request, CONFIG, "application/json", content)
 
     def _write_debug(self, request: ModelRequest, found: Contents) -> PublicFile:
         """What the trainer made of the dataset; here, which photos it has seen."""
         buffer = io.BytesIO()
         with zipfile.ZipFile(buffer, "w") as archive:
             archive.writestr("photos.txt", "\n".join(found.photos))
-        return self._write_file(request, DEBUG, "application/zip", buffer.getvalue())
-
-    def _write_file(
-        self, request: ModelRequest, name: str, content_type: str, content: bytes
-    ) -> PublicFile:
-        with self._files.incoming(name) as file:
-            file.write(content)
-            path = self._files.new_path(name)
-            published = self._files.publish(file, path, name, content_type)
-        return published.of(request.request_id, request.endpoint_id)
-
-    def _publish(self, request: ModelRequest, file: PublicFile) -> dict[str, Any]:
-        """The file as the trainer's output names it."""
-        if request.files_for is not None:
-            file = replace(file, expires_at=now() + timedelta(seconds=request.files_for))
-        self._files.add(file)
-        request.file_paths.append(file.path)
-        published: dict[str, Any] = {
-            "url": self._files.url(file.path),
-            "content_type": file.content_type,
-            "file_name": file.name,
-            "file_size": file.size,
-        }
-        if self._config.file_data:
-            content = file.on_disk.read_bytes()
-            published["file_data"] = base64.b64encode(content).decode()
-        return published
+        return self._runner.write(request, DEBUG, "application/zip", buffer.getvalue())
 
 
 def _check_captions(given: Input, found: Contents) -> None:

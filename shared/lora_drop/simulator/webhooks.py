@@ -13,7 +13,8 @@ import aiohttp
 from yarl import URL
 
 from lora_drop.simulator.config import SimulatorConfig
-from lora_drop.simulator.faults import ActiveFault, Faults, Place
+from lora_drop.simulator.fault_table import Place
+from lora_drop.simulator.faults import ActiveFault, Faults
 from lora_drop.simulator.ledger import Ledger
 from lora_drop.simulator.requests import ModelRequest
 from lora_drop.simulator.wire import WebhookKey, now

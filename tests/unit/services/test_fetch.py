@@ -278,3 +278,22 @@ def test_second_worker_leaves_it(world: World) -> None:
     JobLease.take(world.record, job, owner="first", length=STORE_LEASE)
     assert world.fetcher.fetch(job.job_id).fetching
     assert world.source.opened == []
+
+
+@pytest.mark.promise("never pay twice")
+def test_earlier_order_stays_the_same_job(world: World) -> None:
+    """An order that was sent before a stack knew proof sheets is still the same job when it comes again."""
+    said = (
+        '{"force": false, "name": "ada.zip", "notify_url": null, "parameters": {"steps": 1200}, '
+        '"reference": "user-42"}'
+    )
+    assert ordered(world).dataset.key == fetched_key(f"order\n{URL}\n{said}", "ada.zip")
+
+
+@pytest.mark.parametrize(("wanted", "sent"), [(True, "true"), (False, "false")])
+def test_order_can_want_a_proof(world: World, *, wanted: bool, sent: str) -> None:
+    """A proof sheet that is wanted, or not, is kept with the dataset, and is another order."""
+    job = ordered(world, Order("ada.zip", {"steps": 1200}, reference="user-42", proof=wanted))
+    assert job.fetch is not None
+    assert job.fetch.metadata["proof"] == sent
+    assert job.dataset.key != ordered(world).dataset.key

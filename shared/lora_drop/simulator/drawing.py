@@ -1,0 +1,91 @@
+"""The pictures of the simulated image model: drawn, taken from a folder of photos, or blackened."""
+
+import hashlib
+import io
+import textwrap
+from pathlib import Path
+
+from PIL import Image, ImageDraw, ImageFont, ImageOps
+
+QUALITY = 90
+FORMATS = {"jpeg": ("JPEG", "image/jpeg", "jpg"), "png": ("PNG", "image/png", "png")}
+CENTRE = (0.5, 0.4)  # where a photo is cropped to: faces are above the middle
+type Size = tuple[int, int]
+type Colour = tuple[int, int, int]
+
+
+def photo(path: Path, size: Size) -> Image.Image:
+    """Return a photo in this size: turned upright, then cropped and scaled."""
+    with Image.open(path) as opened:
+        upright = ImageOps.exif_transpose(opened).convert("RGB")
+    return ImageOps.fit(upright, size, Image.Resampling.LANCZOS, centering=CENTRE)
+
+
+def blackened(size: Size) -> Image.Image:
+    """Return what the safety checker leaves of a picture."""
+    return Image.new("RGB", size)
+
+
+def drawn(size: Size, *, prompt: str, seed: int, number: int) -> Image.Image:
+    """Return a drawing of a person with the prompt under it; the same for the same prompt, seed and number."""
+    chance = hashlib.sha256(f"{seed}/{number}/{prompt}".encode()).digest()
+    image = _background(size, chance)
+    draw = ImageDraw.Draw(image)
+    _person(draw, size, chance[6:])
+    _caption(draw, size, f"{prompt}\nseed {seed}, picture {number}")
+    return image
+
+
+def encoded(image: Image.Image, output_format: str) -> bytes:
+    """Return the picture's file."""
+    buffer = io.BytesIO()
+    kind, _, _ = FORMATS[output_format]
+    options = {"quality": QUALITY} if kind == "JPEG" else {}
+    image.save(buffer, kind, **options)
+    return buffer.getvalue()
+
+
+def _background(size: Size, chance: bytes) -> Image.Image:
+    gradient = Image.linear_gradient("L").resize(size)
+    dark, light = (each // 3 for each in chance[:3]), (160 + each // 3 for each in chance[3:6])
+    return ImageOps.colorize(gradient, tuple(light), tuple(dark))
+
+
+def _person(draw: ImageDraw.ImageDraw, size: Size, chance: bytes) -> None:
+    """Draw head and shoulders; the colours come from ``chance``."""
+    width, height = size
+    unit = min(size) / 100
+    x, y = width / 2, height * 0.4
+
+    def ellipse(dx: float, dy: float, rx: float, ry: float, colour: Colour) -> None:
+        left, top = x + (dx - rx) * unit, y + (dy - ry) * unit
+        draw.ellipse((left, top, left + 2 * rx * unit, top + 2 * ry * unit), fill=colour)
+
+    skin = (150 + chance[0] % 90, 100 + chance[1] % 70, 70 + chance[2] % 60)
+    hair = (chance[3] % 110, chance[4] % 70, chance[5] % 50)
+    clothes = (chance[6], chance[7], chance[8])
+    ellipse(0, 62, 42, 30, clothes)
+    ellipse(0, 30, 9, 14, skin)
+    ellipse(0, -5, 25, 31, hair)
+    ellipse(0, 3, 20, 26, skin)
+    for side in (-8, 8):
+        ellipse(side, -2, 4, 2.2, (245, 245, 245))
+        ellipse(side, -2, 1.8, 1.8, (40, 30, 20))
+        ellipse(side, -7, 4.5, 0.9, hair)
+    ellipse(0, 6, 1.6, 4.5, _darker(skin))
+    ellipse(0, 16, 6.5, 1.8, (150, 60, 60))
+
+
+def _darker(colour: Colour) -> Colour:
+    red, green, blue = (each * 4 // 5 for each in colour)
+    return red, green, blue
+
+
+def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str) -> None:
+    width, height = size
+    points = max(8, width // 32)
+    font = ImageFont.load_default(points)
+    columns = max(1, int(width * 0.94 / (points * 0.55)))
+    wrapped = "\n".join(textwrap.fill(line, columns) for line in text.splitlines())
+    at = (width * 0.03, height * 0.97)
+    draw.multiline_text(at, wrapped, fill="white", font=font, anchor="ld")
