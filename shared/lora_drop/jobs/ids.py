@@ -4,6 +4,8 @@ import hashlib
 import hmac
 import re
 
+from lora_drop.jobs.proof import PROOF_FOLDER
+
 JOB_ID = re.compile(r"[a-z0-9-]{1,40}-[0-9a-f]{10}")
 MAX_JOB_ID = 128  # characters that are looked for; DynamoDB takes no key of more than 2,048 bytes
 TOKEN_LENGTH = 32
@@ -49,6 +51,11 @@ def result_prefix(key: str, job_id: str) -> str:
     """
     stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
     return f"{stem}/{job_id}/"
+
+
+def picture_prefix(key: str, proof_of: str, number: int) -> str:
+    """Return the folder of the files of one picture: in the one of the training whose proof sheet it belongs to."""
+    return f"{result_prefix(key, proof_of)}{PROOF_FOLDER}/{number}/"
 
 
 def digest_of(job_id: str) -> str:

@@ -11,13 +11,13 @@ from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameter
 from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, Fetch
-from lora_drop.jobs.ids import job_id_for, result_prefix
+from lora_drop.jobs.ids import job_id_for, picture_prefix, result_prefix
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
-from lora_drop.jobs.proof import PROOF_FOLDER, PictureOrder, ProofSheet
+from lora_drop.jobs.proof import PictureOrder, ProofSheet
 from lora_drop.jobs.status import AT_FAL, ENDED, TRANSITIONS, IllegalTransitionError, Status
 
-# A job that comes back to one of these trains once more, from its first step.
+# Back in one of these, a job trains once more, from its first step.
 BEFORE_TRAINING = frozenset({Status.READY, Status.HELD, Status.SUBMITTING})
 # What ``move`` may take out of a history again, where nothing came of it.
 TAKEN_BACK = frozenset({Status.READY, Status.SUBMITTING})
@@ -66,12 +66,11 @@ RENAMED_FIELDS = MappingProxyType({"instead_of": "supersedes", "anew": "force_re
 class Job(_Value):
     """Everything that is known of one job.
 
-    Stored as it stands here; what is served and published of it: ``notices.public``. ``attempt``
-    counts the jobs for one dataset version, ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job),
-    and ``supersedes`` is the job that was the one for this content before. ``force_retrain``: a person wants
-    it trained whatever came of an earlier one. ``held_for`` are the codes it was held for when the clock
-    tried it once more. ``reference`` is the owner's own name for it. ``clean`` is the mended copy that a trainer gets instead
-    of the dataset, where one was needed; ``delivery`` is how the last submission sent it.
+    Stored as it stands here; what is served of it stands in ``public_job``. ``attempt`` counts the jobs for one dataset version,
+    ``earlier_requests`` are those at fal that are over (``own_requests``: of this very job), and ``supersedes`` is the job that was
+    the one for this content before. ``force_retrain``: a person wants it trained whatever came of an earlier one. ``held_for`` are
+    the codes it was held for when the clock tried it once more. ``reference`` is the owner's own name for it. ``clean`` is the
+    mended copy that a trainer gets, where one was needed; ``delivery`` is how the last submission sent it.
     """
 
     job_id: str
@@ -179,16 +178,14 @@ class Job(_Value):
 
     def arrived(self, dataset: DatasetVersion, *, now: datetime) -> Self:
         """Return the job with the file that was fetched for it: one like any other from now on."""
+        over = {
+            "fetch": self.fetch and self.fetch.over,
+            "lease": None,
+            "uploads": (),
+            "problems": (),
+        }
         return self.model_copy(
-            update={
-                "dataset": dataset,
-                "fetch": self.fetch and self.fetch.over,
-                "lease": None,
-                "uploads": (),
-                "problems": (),
-                "version": self.version + 1,
-                "updated_at": now,
-            }
+            update={**over, "dataset": dataset, "version": self.version + 1, "updated_at": now}
         )
 
     def _money_in(self, to: Status, *, now: datetime, billed: bool) -> dict[str, Any]:
@@ -287,14 +284,12 @@ class Job(_Value):
         """Return where the job's files lie in the models bucket, with the closing slash."""
         if self.picture is None:
             return result_prefix(self.dataset.key, self.job_id)
-        folder = result_prefix(self.dataset.key, self.picture.proof_of)
-        return f"{folder}{PROOF_FOLDER}/{self.picture.number}/"
+        return picture_prefix(self.dataset.key, self.picture.proof_of, self.picture.number)
 
     @property
     def proof_open(self) -> bool:
         """Return whether the job has its LoRA, and a proof sheet of it was ordered and is not done."""
-        ordered = self.proof is not None and self.proof.done_at is None
-        return ordered and self.status is Status.SUCCEEDED
+        return bool(self.proof and not self.proof.done_at) and self.status is Status.SUCCEEDED
 
 
 def _without_vain_tries(history: tuple[Step, ...]) -> tuple[Step, ...]:
