@@ -99,6 +99,7 @@ SMALL: Sequence[Bounds] = (
     Bounds("two jobs, one slot", jobs=2),
     Bounds("two equal jobs", jobs=2, slots=2, duplicates=True, submitters=2),
     Bounds("two jobs, money for one", jobs=2, slots=2, budget=4.0),
+    Bounds("a proof sheet", proof=True),
     Bounds("a proof sheet, any fault", proof=True, faults=1),
     Bounds("a proof sheet, no money for it", proof=True, budget=3.6, decisions=1),
 )
