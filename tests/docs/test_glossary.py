@@ -22,7 +22,7 @@ STANDARD = frozenset(
     metric middleware miss model multipart name network no not number object observability occupy one open
     openapi output over overlay owner page parameter parity part patience people permanent person photo
     picture place plan platform png portrait post prefix prepare preview price process proof public publish
-    query question queue range rate raw read refuse reject remainder resolve result room round route row
+    query question queue range rate raw read ready refuse reject remainder resolve result room round route row
     rule run s s3 safetensor sam sample save schema screen secret section security see select send sent
     serve server service setting share sheet sign simulator single skill source sqs stack stale start step
     storage store stream structure style summary table tag tail target task terminal text threshold tiff

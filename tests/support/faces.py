@@ -97,7 +97,7 @@ def make_seen_photo(member: str, faces: FacesSeen | None, **look: Any) -> Photo:
 class SeeingPictures(BlindPictures):
     """Pictures that sees in each image the faces that are laid down for it, by its bytes."""
 
-    faces: Mapping[bytes, FacesSeen]
+    faces: Mapping[bytes, FacesSeen | None]
 
     @override
     def look(self, data: bytes, header: ImageHeader) -> ImageInspection:

@@ -346,7 +346,7 @@ IMAGE: Mapping[str, Meaning] = {
     ),
     "image_face_covered": warns(
         "A face is partly covered.",
-        "Choose a photo without a hand, a mask or dark glasses in front of the face.",
+        "Choose a photo without a hand or a mask in front of the face.",
     ),
     "image_face_blurred": warns(
         "A face is blurred.", "Choose a sharper photo of the same moment, or leave it out."

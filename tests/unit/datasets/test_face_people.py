@@ -2,6 +2,7 @@
 
 import random
 from collections.abc import Sequence
+from typing import Any
 
 import pytest
 from hypothesis import given, settings
@@ -118,7 +119,7 @@ def test_long_names_leave_the_message_whole() -> None:
 @pytest.mark.parametrize(
     "unclear", [{"pixels": 31}, {"covered": 1.0}, {"sharpness": 1.0}, {"yaw": -1.0}, {"crop": b""}]
 )
-def test_an_unclear_face_is_no_stranger(unclear: dict[str, object]) -> None:
+def test_an_unclear_face_is_no_stranger(unclear: dict[str, Any]) -> None:
     """A face that is small, covered, blurred or seen from the side is not judged by its person."""
     comparer = NamedFaces()
     photos = [*photos_of(ada=6), make_seen_photo("eve.jpg", make_seen("eve", **unclear))]
@@ -174,3 +175,9 @@ def test_a_photo_does_not_count_itself() -> None:
     assert centre_similarities(similarities, [0, 1])[2] == pytest.approx(0.5)
     assert centre_similarities(similarities, [1]) == pytest.approx([half, 0.0, root])
     assert centre_similarities(similarities, []) == (0.0, 0.0, 0.0)
+
+
+def test_a_small_stranger_is_both() -> None:
+    """A face that is small, and large enough to be compared, is named for both."""
+    photos = [*photos_of(ada=6), make_seen_photo("eve.jpg", make_seen("eve", pixels=32))]
+    assert named(found(photos).warnings) == {("image_face_small", "eve.jpg"), (OTHER, "eve.jpg")}

@@ -28,7 +28,8 @@ class Face:
     ``score``: how sure the detector is, 0 to 1. ``pixels``: the shorter side of its box in pixels of the
     picture's full size. ``turns``: by how many quarter turns, clockwise, the upright picture has to be turned until
     the face is upright. ``yaw``: 0 is seen from the front, -1 and 1 are the two profiles, measured on the five
-    landmarks. ``sharpness``: the variance of the aligned face's Laplacian, in squared grey values.
+    landmarks. ``sharpness``: the variance of the aligned face's Laplacian, in squared grey values; 0 where it
+    was not measured. ``covered``: how much of the face is covered, 0 to 1.
     ``crop``: the aligned face as 112 by 112 RGB pixels, a photo and no embedding; empty where it was not made.
     """
 

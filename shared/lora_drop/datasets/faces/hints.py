@@ -6,9 +6,9 @@ from lora_drop.datasets.faces.face import Face, FacesSeen
 from lora_drop.datasets.faces.thresholds import (
     BACKGROUND_FACE,
     BLURRED_FACE,
+    COMPARED_FACE,
     COVERED_FACE,
     PROFILE,
-    SHARP_PIXELS,
     SMALL_FACE,
 )
 from lora_drop.datasets.images import hints
@@ -20,6 +20,8 @@ QUARTER = 90  # degrees
 UPSIDE_DOWN = 2  # quarters
 # What has to be done so that a face that lies on its side is upright.
 TURN = {1: "a quarter to the right", UPSIDE_DOWN: "by half", 3: "a quarter to the left"}
+# What keeps a face from being compared: of several one does not know which is meant, the others do not show enough of it.
+NOT_COMPARED = frozenset({FaceMark.SEVERAL, FaceMark.COVERED, FaceMark.BLURRED, FaceMark.PROFILE})
 
 
 def face_hints(photo: Photo) -> tuple[Problem, ...]:
@@ -28,50 +30,45 @@ def face_hints(photo: Photo) -> tuple[Problem, ...]:
     if seen is None:
         return ()
     if seen.main is None:
-        return (no_face(photo.member),)
+        says = "has no face that can be seen. Put in a photo that shows the face, or leave this one out."
+        return (_hint("image_face_none", photo.member, says),)
     return tuple(_hints(photo, seen, seen.main))
 
 
-def no_face(member: str) -> Problem:
-    """Return the warning that a photo has no face."""
-    return _hint(
-        "image_face_none",
-        member,
-        "has no face that can be seen. Put in a photo that shows the face, or leave this one out.",
-    )
-
-
 def counted_faces(seen: FacesSeen) -> tuple[Face, ...]:
-    """Return the faces that are in front; the others are far smaller, and stand in the background."""
+    """Return the largest face and those beside it; the others are far smaller, and stand in the background."""
     if seen.main is None:
         return ()
-    least = BACKGROUND_FACE * seen.main.pixels
-    return tuple(face for face in seen.faces if face.pixels >= least)
+    least = max(BACKGROUND_FACE * seen.main.pixels, COMPARED_FACE)
+    return (seen.main, *(face for face in seen.faces[1:] if face.pixels >= least))
 
 
 def mark_of(seen: FacesSeen) -> FaceMark | None:
-    """Return what is remarkable of the largest face, the most important alone; None where nothing is.
-
-    A face with a mark is not compared with those of other photos, unless it only lies on its side.
-    """
-    face = seen.main
-    if face is None:
-        return None
-    marks = {
-        FaceMark.SEVERAL: len(counted_faces(seen)) > 1,
-        FaceMark.SMALL: face.pixels < SMALL_FACE,
-        FaceMark.COVERED: face.covered >= COVERED_FACE,
-        FaceMark.BLURRED: _blurred(face),
-        FaceMark.PROFILE: abs(face.yaw) >= PROFILE,
-        FaceMark.TURNED: face.turns != 0,
-    }
-    return next((mark for mark, found in marks.items() if found), None)
+    """Return what is remarkable of the largest face, the most important alone; None where nothing is."""
+    return next(iter(_marks(seen)), None)
 
 
 def can_be_compared(seen: FacesSeen) -> bool:
     """Return whether the largest face can be compared with those of other photos."""
-    clear = mark_of(seen) in (None, FaceMark.TURNED)
-    return seen.main is not None and bool(seen.main.crop) and clear
+    face = seen.main
+    if face is None or face.pixels < COMPARED_FACE or not face.crop:
+        return False
+    return NOT_COMPARED.isdisjoint(_marks(seen))
+
+
+def _marks(seen: FacesSeen) -> Iterator[FaceMark]:
+    if (face := seen.main) is None:
+        return
+    marks = {
+        FaceMark.SEVERAL: len(counted_faces(seen)) > 1,
+        FaceMark.SMALL: face.pixels < SMALL_FACE,
+        FaceMark.BLURRED: 0 < face.sharpness < BLURRED_FACE,
+        FaceMark.PROFILE: abs(face.yaw) >= PROFILE,
+        # Of a face that is blurred or seen from the side it cannot be said.
+        FaceMark.COVERED: face.covered >= COVERED_FACE,
+        FaceMark.TURNED: face.turns != 0,
+    }
+    yield from (mark for mark, found in marks.items() if found)
 
 
 def _hints(photo: Photo, seen: FacesSeen, face: Face) -> Iterator[Problem]:
@@ -96,8 +93,8 @@ def _hints(photo: Photo, seen: FacesSeen, face: Face) -> Iterator[Problem]:
         yield _hint(
             "image_face_covered",
             name,
-            "shows a face that is partly covered. Choose a photo without a hand, a mask or dark glasses in front of "
-            "it; what covers a face in several photos is learned with it.",
+            "shows a face that is partly covered. Choose a photo without a hand or a mask in front of it; "
+            "what covers a face in several photos is learned with it.",
         )
     elif mark is FaceMark.BLURRED and photo.look.sharpness >= hints.BLURRED:
         # Of a photo that is blurred altogether, image_blurred says so.
@@ -117,11 +114,6 @@ def _turned(member: str, face: Face) -> Problem:
         f"{lies}: its face is turned by {2 * QUARTER if down else QUARTER} degrees. Turn the photo {TURN[face.turns % 4]} and save it, "
         "so that the face is upright.",
     )
-
-
-def _blurred(face: Face) -> bool:
-    """Return whether a face is blurred; a small one is soft because it was enlarged to be measured."""
-    return face.pixels >= SHARP_PIXELS and face.sharpness < BLURRED_FACE
 
 
 def _hint(code: str, member: str, says: str) -> Problem:
