@@ -33,7 +33,7 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
         return ResultStorer(
-            record=self._record(results),
+            record=self._record(results, self._latest(self.settings.models_bucket)),
             results=results,
             source=self.source,
             fal=self._fal(),

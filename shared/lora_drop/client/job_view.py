@@ -11,13 +11,14 @@ from lora_drop.client.errors import StackUnreachableError
 from lora_drop.datasets.report import Estimate
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import ChargeState
+from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.public_job import PublicJob
 from lora_drop.jobs.status import Status
 
 # Fields of later versions; an earlier stack does not send them.
-UNKNOWN = dict.fromkeys(PublicJob.model_fields)
+UNKNOWN: Mapping[str, Any] = {**dict.fromkeys(PublicJob.model_fields), "earlier": ()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -112,6 +113,16 @@ class JobView:
     def stored(self) -> tuple[StoredFile, ...]:
         """The files of the result in the models bucket."""
         return self.public.files if self.public else ()
+
+    @property
+    def lora(self) -> LoraFacts | None:
+        """What the stored LoRA's own header says: its ranks, tensors, types and metadata."""
+        return self.public.lora if self.public else None
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The jobs that had a LoRA of this dataset before, newest first."""
+        return self.public.earlier if self.public else ()
 
     @property
     def request_id(self) -> str | None:

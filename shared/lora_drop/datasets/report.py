@@ -49,6 +49,7 @@ class ImageReport(_Value):
     ``width`` and ``height`` are those a viewer sees, in pixels; ``size`` in bytes. ``name`` is what it
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
     ``similar_to`` is the photo that this one looks like, or is the same file as; None where there is none.
+    ``sha256`` in hex is that of the file as it was given, None for one that is no photo and in older reports.
     ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
@@ -65,6 +66,7 @@ class ImageReport(_Value):
     warnings: tuple[Problem, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
     similar_to: str | None = None
+    sha256: str | None = None
     thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
 
 

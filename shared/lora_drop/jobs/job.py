@@ -12,6 +12,7 @@ from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, result_prefix
+from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
 from lora_drop.jobs.proof import PictureOrder, ProofSheet
@@ -115,6 +116,8 @@ class Job(_Value):
     uploads: tuple[Upload, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     files: tuple[StoredFile, ...] = ()
+    lora: LoraFacts | None = None  # what the stored LoRA's own header says
+    earlier: tuple[str, ...] = ()  # jobs with earlier LoRAs of the same dataset name, newest first
     problems: tuple[Problem, ...] = ()
     held_for: tuple[str, ...] = ()
     proof: ProofSheet | None = None  # of a training that one was ordered for

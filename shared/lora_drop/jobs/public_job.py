@@ -14,6 +14,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Charge
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
+from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status
@@ -72,6 +73,10 @@ class PublicJob(BaseModel):
         description="how many requests came first in fal's queue, when fal was asked last"
     )
     files: tuple[StoredFile, ...] = Field(description="what is stored in the models bucket")
+    lora: LoraFacts | None = Field(description="what the stored LoRA's own header says")
+    earlier: tuple[str, ...] = Field(
+        description="the jobs that had a LoRA of this dataset before, newest first, 20 at the most"
+    )
     problems: tuple[Problem, ...]
 
     @classmethod

@@ -14,6 +14,7 @@ from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Lease, Step
+from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.public_job import PublicJob, public
@@ -74,6 +75,8 @@ JOB = Job(
     uploads=(Upload(name="lora.safetensors", upload_id="u", identity="etag", size=7),),
     artifacts=(Artifact(name="lora.safetensors", url="https://secret.example/lora"),),
     files=(LORA,),
+    lora=LoraFacts(size=7, tensors=2, dtypes=("BF16",), ranks=(16,), metadata={"format": "pt"}),
+    earlier=("ada-5555555555",),
     problems=(Problem(code="cancel_requested", message="fal was asked.", member="ada.jpg"),),
     held_for=("fal_key_refused",),
 )
@@ -127,6 +130,14 @@ PUBLISHED: dict[str, Any] = {
     },
     "queue_position": 2,
     "files": [LORA_ROW],
+    "lora": {
+        "size": 7,
+        "tensors": 2,
+        "dtypes": ["BF16"],
+        "ranks": [16],
+        "metadata": {"format": "pt"},
+    },
+    "earlier": ["ada-5555555555"],
     "problems": [
         {
             "code": "cancel_requested",

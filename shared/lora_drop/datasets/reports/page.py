@@ -25,17 +25,22 @@ from lora_drop.datasets.reports.style import STYLE
 from lora_drop.fal.trainers.parameters import ParameterSource
 
 SIGNS = {Verdict.ACCEPTED: "M5 12.5l4.5 4.5L19 7.5", Verdict.REJECTED: "M7 7l10 10M17 7L7 17"}
-# Even if a name got past the escaping: no script, no request, no form; one style sheet, this one
-# (Content Security Policy Level 3, 6.1 and 2.3.1).
-POLICY = "; ".join(
-    (
+
+
+def _policy(style: str) -> str:
+    """Return what keeps a page harmless, even if a name got past the escaping.
+
+    No script, no request, no form; one style sheet, this one (Content Security Policy Level 3, 6.1 and 2.3.1).
+    """
+    digest = base64.b64encode(hashlib.sha256(style.encode()).digest()).decode()
+    parts = (
         "default-src 'none'",
         "img-src data:",
-        f"style-src 'sha256-{base64.b64encode(hashlib.sha256(STYLE.encode()).digest()).decode()}'",
+        f"style-src 'sha256-{digest}'",
         "base-uri 'none'",
         "form-action 'none'",
     )
-)
+    return "; ".join(parts)
 
 
 def headline(report: Report) -> str:
@@ -128,9 +133,9 @@ def html_text(report: Report) -> str:
     return document(f"{headline(report)} ({report.file})", *body)
 
 
-def document(title: str, *body: Child) -> str:
+def document(title: str, *body: Child, style: str = STYLE) -> str:
     """Return a whole page, which needs nothing but itself."""
-    page = tag("html", _head(title), tag("body", *body), lang="en")
+    page = tag("html", _head(title, style), tag("body", *body), lang="en")
     return f"<!doctype html>\n{page.text}\n"
 
 
@@ -143,16 +148,16 @@ def json_text(report: Report) -> str:
     return written.encode(errors="replace").decode() + "\n"
 
 
-def _head(title: str) -> Html:
+def _head(title: str, style: str) -> Html:
     return tag(
         "head",
         tag("meta", charset="utf-8"),
-        tag("meta", http_equiv="Content-Security-Policy", content=POLICY),
+        tag("meta", http_equiv="Content-Security-Policy", content=_policy(style)),
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         tag("meta", name="color-scheme", content="light dark"),
         tag("meta", name="referrer", content="no-referrer"),
         tag("title", title),
-        tag("style", Html(STYLE)),
+        tag("style", Html(style)),
     )
 
 
