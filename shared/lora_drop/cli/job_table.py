@@ -65,6 +65,15 @@ def lora_line(job: Mapping[str, Any]) -> str:
     return f"{job['status']} {job['job_id']}"
 
 
+def lora_words(job: Mapping[str, Any]) -> str | None:
+    """Return what the LoRA's own header says, in a line: “rank 16, 988 tensors, BF16”; None where it is not known."""
+    lora = job.get("lora")
+    if not lora:
+        return None
+    ranks = f"rank {', '.join(map(str, lora['ranks']))}" if lora["ranks"] else ""
+    return ", ".join(filter(None, (ranks, f"{lora['tensors']:,} tensors", *lora["dtypes"])))
+
+
 def _row(job: Mapping[str, Any]) -> list[Text]:
     steps = (job["parameters"] or {}).get("steps", "")
     cost = job["estimated_cost_usd"]

@@ -97,11 +97,6 @@ class JobChanges:
         """Return what differs from the job ``before`` to the job ``after``; their reports in the same order."""
         return cls(_parameters(before, after), _photos(before, after, reports))
 
-    def __bool__(self) -> bool:
-        """Whether anything differs, as far as is known."""
-        photos = self.photos
-        return bool(self.parameters or (photos and (photos.added or photos.removed)))
-
 
 def lora_file(job: Document) -> Document | None:
     """Return the LoRA among a job's files; None where it has none."""
