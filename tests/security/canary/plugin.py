@@ -21,7 +21,10 @@ from tests.security.canary.canary_values import CanaryScan, Hit, Kind, Place
 
 # In Lambda the root logger is at WARNING; ours says more.
 OURS = ("lora-drop", "lora_drop", "functions")
-REPORTS, OWNERS = ("report.html", "report.json"), ("status.json", "job.json", "ERROR.txt")
+REPORTS, OWNERS = (
+    ("report.html", "report.json"),
+    ("status.json", "job.json", "ERROR.txt", "latest.json"),
+)
 SENT: Mapping[str, str] = {
     "SendMessage": "MessageBody",
     "SendMessageBatch": "Entries",

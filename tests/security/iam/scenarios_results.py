@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 
 from lora_drop.adapters.s3_copies import S3Copies
-from lora_drop.jobs.artifacts import Upload
+from lora_drop.jobs.artifacts import StoredFile, Upload
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod, fingerprint
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
@@ -23,6 +23,7 @@ from tests.support.receivers import changes, envelope
 
 RECONCILE = "ReconcileFunction"
 WEIGHTS = FILES[ARTIFACTS[0].url]
+LORA = StoredFile(name="lora.safetensors", bucket="models", key="ada/lora", size=7, sha256="0" * 64)
 FAILED = webhook_body(status="ERROR", error="x", payload={})
 JOB_ID = make_job().job_id
 
@@ -205,6 +206,18 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
     later(harness)
     assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
     assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def a_lora_is_named_by_the_round(harness: Harness) -> None:
+    """The functions that stored two LoRAs of a dataset have died right after that."""
+    ended = [
+        harness.environment.add_job(make_job(Status.SUCCEEDED, job_id=job_id, files=(LORA,)))
+        for job_id in (JOB_ID, "ada-0000000000")
+    ]
+    later(harness)
+    text = harness.environment.files()["latest.json"].decode()
+    assert all(job.job_id in text for job in ended)
 
 
 @scenario
