@@ -154,6 +154,21 @@ def test_retry_has_the_same_photos(stack: Stack) -> None:
     assert (newest.changes.photos, newest.changes.parameters) == (PhotoChanges(), {})
 
 
+def test_retry_has_the_report_of_its_dataset(stack: Stack) -> None:
+    """A retry is not checked again, and is compared with another version by the report of its dataset."""
+    first, second = version(1), version(2)
+    served = Served(stack)
+    served.add(first, report_of("a"))
+    served.add(second, report_of("a", "b"))
+    retry = {"job_id": "ada-9999999999", "retry_of": second.job_id}
+    served.add(second.model_copy(update={**retry, "created_at": NOW + timedelta(days=1)}))
+    served.jobs.pop(second.job_id)
+    with connected(stack, served) as drop:
+        newest, _ = drop.history("portrait/ada")
+    assert newest.changes
+    assert newest.changes.photos == PhotoChanges(added=("b.jpg",))
+
+
 def test_made_up_phrase_is_no_change(stack: Stack) -> None:
     made = {"parameter_sources": {"trigger_phrase": ParameterSource.GENERATED}}
     jobs = [

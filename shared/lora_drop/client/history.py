@@ -13,11 +13,11 @@ from pydantic import ValidationError
 from lora_drop.client.differences import Document, JobChanges
 from lora_drop.client.errors import CommandError, JobErasedError, JobUnknownError
 from lora_drop.client.job import Job
-from lora_drop.client.report_page import has_report, report_content
+from lora_drop.client.report_page import has_report
 from lora_drop.client.stack_client import PAGE, StackClient
 from lora_drop.datasets.parameters import PRESETS
 from lora_drop.datasets.report import Report
-from lora_drop.jobs.ids import JOB_ID, dataset_prefix
+from lora_drop.jobs.ids import JOB_ID, dataset_prefix, job_id_for, result_prefix
 from lora_drop.jobs.job_files import REPORT_FILE
 
 AT_ONCE = 8  # questions
@@ -54,12 +54,18 @@ def dataset_history(
 
 
 def report_of_job(client: StackClient, job: Document) -> Report | None:
-    """Return ``report.json`` of a job's check; None where there is none, or none that this version can read."""
+    """Return ``report.json`` of a job's check; None where there is none, or none that this version can read.
+
+    A retry is not checked again: the report lies in the folder of the first job of its dataset version.
+    """
     if not has_report(job):
         return None
+    dataset, bucket = job["dataset"], client.stack.models_bucket
+    first = job_id_for(dataset["bucket"], dataset["key"], dataset["version_id"])
+    key = result_prefix(dataset["key"], first) + REPORT_FILE
     try:
-        content = report_content(client.stack, job, REPORT_FILE)
-        return Report.model_validate_json(content)
+        got = client.stack.client("s3").get_object(Bucket=bucket, Key=key)
+        return Report.model_validate_json(got["Body"].read())
     except (OSError, BotoCoreError, ClientError, ValidationError):
         return None
 
