@@ -3,6 +3,7 @@
 import json
 import webbrowser
 from pathlib import Path
+from unittest.mock import MagicMock
 
 import pytest
 
@@ -118,12 +119,12 @@ def test_unwritable_page_is_said(run: Run, tmp_path: Path) -> None:
 
 
 def test_page_is_opened(run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    opened: list[str] = []
+    browser = MagicMock(return_value=True)
     monkeypatch.setenv("DISPLAY", ":0")
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
-    monkeypatch.setattr(webbrowser, "open", lambda address: opened.append(address) or True)
+    monkeypatch.setattr(webbrowser, "open", browser)
     assert run("compare", FIRST, SECOND, "--open").exit_code == 0
-    [address] = opened
+    [address] = browser.call_args.args
     assert address.startswith("file://")
     assert Path(address.removeprefix("file://")).read_text().startswith("<!doctype html>")
 

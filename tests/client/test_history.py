@@ -170,9 +170,12 @@ def test_retry_has_the_report_of_its_dataset(stack: Stack) -> None:
 
 
 def test_made_up_phrase_is_no_change(stack: Stack) -> None:
-    made = {"parameter_sources": {"trigger_phrase": ParameterSource.GENERATED}}
     jobs = [
-        version(number, parameters=TrainingParameters(steps=1000, trigger_phrase=phrase), **made)
+        version(
+            number,
+            parameters=TrainingParameters(steps=1000, trigger_phrase=phrase),
+            parameter_sources={"trigger_phrase": ParameterSource.GENERATED},
+        )
         for number, phrase in ((1, "TOK_1"), (2, "TOK_2"))
     ]
     with connected(stack, Served(stack, *jobs)) as drop:
