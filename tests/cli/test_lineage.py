@@ -54,6 +54,15 @@ def test_history_is_json_lines(run: Run) -> None:
     assert len(json.loads(run("history", "ada", "--output", "json").stdout)) == 2
 
 
+def test_job_shows_its_lineage(run: Run, api: Served) -> None:
+    api.add(version(3, earlier=(SECOND, FIRST)))
+    lines = run("job", version(3).job_id).stdout.splitlines()
+    assert "LoRA      rank 16, 988 tensors, BF16" in lines
+    assert f"earlier   {SECOND}, {FIRST}" in lines
+    api.add(version(3, lora=None))
+    assert "LoRA   " not in run("job", version(3).job_id).stdout
+
+
 def test_history_is_limited(run: Run) -> None:
     assert run("history", "ada", "--limit", "1").stdout.count("SUCCEEDED") == 1
     assert run("history", "ada", "--limit", "0").exit_code == 2
@@ -111,6 +120,17 @@ def test_compare_writes_a_page(run: Run, api: Served, tmp_path: Path) -> None:
     again = json.loads(run("compare", FIRST, SECOND, "--json", "--page", page).stdout)
     assert again["page"] == str(page)
     assert again["pictures"][0]["number"] == 1
+
+
+def test_page_replaces_no_other_file(run: Run, tmp_path: Path) -> None:
+    """An earlier page is replaced, and no other file."""
+    mine = tmp_path / "mine.html"
+    mine.write_text("<!doctype html>\n<html>my own</html>")
+    result = run("compare", FIRST, SECOND, "--page", mine)
+    assert (result.exit_code, "is there already" in result.stderr) == (1, True)
+    assert "my own" in mine.read_text()
+    for _ in range(2):
+        assert run("compare", FIRST, SECOND, "--page", tmp_path / "ours.html").exit_code == 0
 
 
 def test_unwritable_page_is_said(run: Run, tmp_path: Path) -> None:

@@ -154,7 +154,7 @@ def test_retry_has_the_same_photos(stack: Stack) -> None:
     assert (newest.changes.photos, newest.changes.parameters) == (PhotoChanges(), {})
 
 
-def test_retry_has_the_report_of_its_dataset(stack: Stack) -> None:
+def test_retry_has_its_datasets_report(stack: Stack) -> None:
     """A retry is not checked again, and is compared with another version by the report of its dataset."""
     first, second = version(1), version(2)
     served = Served(stack)

@@ -11,11 +11,10 @@ from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report
 from lora_drop.datasets.reports import json_text
 from lora_drop.fal.trainers.parameters import TrainingParameters
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from tests.support.builders import NOW, make_dataset, make_job

@@ -131,7 +131,7 @@ class Display:
             "retry of": job["retry_of"],
             "same as": job["duplicate_of"],
             "LoRA": lora_words(job),
-            "before": ", ".join(job.get("earlier", ())[:EARLIER_SHOWN]) or None,
+            "earlier": ", ".join(job.get("earlier", ())[:EARLIER_SHOWN]) or None,
             "files in": job["location"],
         }
         for name, value in rows.items():

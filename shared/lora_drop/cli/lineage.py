@@ -122,7 +122,12 @@ def _written(client: StackClient, compared: Comparison, page: Path | None) -> Pa
     text = comparison_page(compared, partial(small_picture, client))
     name = f"{compared.a.job_id}-{compared.b.job_id}.html"
     path = page or user_cache_path("lora-drop", appauthor=False) / "comparisons" / name
+    opening = text.partition("style-src")[0].encode()
     try:
+        if page and page.exists() and not page.read_bytes().startswith(opening):
+            raise CommandError(
+                f"{page} is there already, and is no page of lora-drop. Name another file with --page."
+            )
         if page is None:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         path.write_text(text, encoding="utf-8")

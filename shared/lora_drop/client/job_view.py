@@ -9,9 +9,8 @@ from pydantic import ValidationError
 
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.datasets.report import Estimate
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.budget import ChargeState
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.public_job import PublicJob

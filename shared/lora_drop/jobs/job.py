@@ -8,11 +8,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
+from lora_drop.jobs.artifacts import Artifact, LoraFacts, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, result_prefix
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress, furthest
 from lora_drop.jobs.proof import PictureOrder, ProofSheet

@@ -10,11 +10,10 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.budget import Charge
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
 from lora_drop.jobs.status import Status

@@ -4,7 +4,7 @@ import re
 from collections import Counter
 from collections.abc import Mapping
 
-from lora_drop.jobs.lora_facts import LoraFacts
+from lora_drop.jobs.artifacts import LoraFacts
 from lora_drop.jobs.problems import shortened
 from lora_drop.results.safetensors import Tensor, check_weights
 

@@ -1,8 +1,7 @@
 """What the header of a stored LoRA says, read from where the LoRA lies."""
 
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.ports import ResultStore
 from lora_drop.results.lora_facts import lora_facts
 from lora_drop.results.safetensors import PREFIX, InvalidWeightsError, header_length

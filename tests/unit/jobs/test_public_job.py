@@ -9,12 +9,11 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
+from lora_drop.jobs.artifacts import Artifact, LoraFacts, StoredFile, Upload
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.job import DatasetVersion, Job, Lease, Step
-from lora_drop.jobs.lora_facts import LoraFacts
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.public_job import PublicJob, public

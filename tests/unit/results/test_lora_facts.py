@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from lora_drop.jobs.lora_facts import LoraFacts
+from lora_drop.jobs.artifacts import LoraFacts
 from lora_drop.results.lora_facts import MAX_KEY, MAX_KEYS, MAX_RANKS, MAX_VALUE, lora_facts
 from lora_drop.simulator.lora import tensors, write_lora
 from tests.support.flawed_weights import file_of

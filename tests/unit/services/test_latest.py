@@ -220,7 +220,7 @@ class NamedMeanwhile(LatestLoras):
         return goes
 
 
-def test_erasing_is_done_when_nothing_is_named(world: World) -> None:
+def test_named_job_is_not_done(world: World) -> None:
     """An erasing does not end while the file of others names the job."""
     gone, stays = shared_folder(world)
     world.forget_service.forget(gone.job_id)
