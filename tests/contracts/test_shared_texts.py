@@ -53,8 +53,8 @@ def test_deleted_text_is_not_replaced(texts: SharedTexts) -> None:
 def test_foreign_object_is_no_text(aws: Aws) -> None:
     bucket = aws.bucket("models")
     for body in (b"x" * (MAX_TEXT + 1), b"\xff\xfe"):
-        aws.s3.put_object(Bucket=bucket, Key=KEY, Body=body)
-        found = S3Texts(aws.s3, bucket).read_text(KEY)
+        aws.s3.put_object(Bucket=bucket, Key="foreign", Body=body)
+        found = S3Texts(aws.s3, bucket).read_text("foreign")
         assert found is not None
         assert found.text in ("", "\ufffd\ufffd")
-        assert S3Texts(aws.s3, bucket).replace_text(KEY, found, "ours")
+        assert S3Texts(aws.s3, bucket).replace_text("foreign", found, "ours")
