@@ -10,6 +10,8 @@ if TYPE_CHECKING:
     from lora_drop.client.async_job import AsyncJob, AsyncJobResult
     from lora_drop.client.async_lora_drop import AsyncLoraDrop
     from lora_drop.client.async_portrait_trainer import AsyncPortraitTrainer
+    from lora_drop.client.comparison import Comparison
+    from lora_drop.client.differences import JobChanges, JobSummary, PhotoChanges
     from lora_drop.client.direct_errors import InsufficientImagesError, InvalidArchiveError
     from lora_drop.client.errors import (
         CommandError,
@@ -33,6 +35,7 @@ if TYPE_CHECKING:
         Training,
         Waiting,
     )
+    from lora_drop.client.history import HistoryEntry
     from lora_drop.client.job import Job, JobFile, JobResult
     from lora_drop.client.job_view import JobView
     from lora_drop.client.lora_drop import LoraDrop
@@ -61,20 +64,24 @@ __all__ = [
     "AsyncLoraDrop",
     "AsyncPortraitTrainer",
     "CommandError",
+    "Comparison",
     "DatasetRejectedError",
     "Ended",
     "Estimate",
     "FalUnavailableError",
     "Held",
+    "HistoryEntry",
     "InsufficientImagesError",
     "InvalidArchiveError",
     "InvalidSignatureError",
     "Job",
+    "JobChanges",
     "JobEvent",
     "JobFile",
     "JobHeldError",
     "JobNotFoundError",
     "JobResult",
+    "JobSummary",
     "JobTimeoutError",
     "JobView",
     "Log",
@@ -82,6 +89,7 @@ __all__ = [
     "LoraDropError",
     "NotSubmittedError",
     "OverBudgetError",
+    "PhotoChanges",
     "PortraitTrainer",
     "Problem",
     "Queued",
@@ -111,6 +119,8 @@ _NAMES = {
     ),
     "lora_drop.client.async_lora_drop": ("AsyncLoraDrop",),
     "lora_drop.client.async_portrait_trainer": ("AsyncPortraitTrainer",),
+    "lora_drop.client.comparison": ("Comparison",),
+    "lora_drop.client.differences": ("JobChanges", "JobSummary", "PhotoChanges"),
     "lora_drop.client.direct_errors": ("InsufficientImagesError", "InvalidArchiveError"),
     "lora_drop.client.errors": (
         "CommandError",
@@ -134,6 +144,7 @@ _NAMES = {
         "Training",
         "Waiting",
     ),
+    "lora_drop.client.history": ("HistoryEntry",),
     "lora_drop.client.job": (
         "Job",
         "JobFile",

@@ -47,12 +47,37 @@ def described(job: lora_drop.JobView) -> list[str]:
     flags = (job.seen, job.ended, job.billed)
     progress = f"{job.progress.percent} {job.progress.eta_seconds}" if job.progress else ""
     stored: tuple[lora_drop.StoredFile, ...] = job.stored
+    header = f"{job.lora.ranks} {job.lora.dtypes} {job.lora.metadata}" if job.lora else ""
     return [
         *(str(each) for each in (*texts, *numbers, *times, *flags)),
         *(f"{each.code} {each.member} {each.message}" for each in job.problems),
         *(f"{each.name} {each.size} {each.sha256}" for each in stored),
-        *(progress, f"{job.estimate}"),
+        *(progress, f"{job.estimate}", header, *job.earlier),
     ]
+
+
+def differences(changes: lora_drop.JobChanges | None) -> list[str]:
+    """Return what a job has otherwise than another."""
+    if changes is None:
+        return []
+    photos: lora_drop.PhotoChanges | None = changes.photos
+    said = [f"{name} {before} {after}" for name, (before, after) in changes.parameters.items()]
+    return [*said, *(photos.added if photos else ()), *(photos.removed if photos else ())]
+
+
+def beside(compared: lora_drop.Comparison) -> list[str]:
+    """Return two jobs beside each other."""
+    jobs: tuple[lora_drop.JobSummary, ...] = (compared.a, compared.b)
+    return [
+        *(f"{job.job_id} {job.paid_usd} {job.seconds} {job.likeness} {job.ranks}" for job in jobs),
+        *(f"{number} {mine} {theirs}" for number, (mine, theirs) in compared.pictures.items()),
+        *differences(compared.changes),
+    ]
+
+
+def listed(history: tuple[lora_drop.HistoryEntry, ...]) -> list[str]:
+    """Return the jobs of a dataset, each with what it has changed."""
+    return [line for each in history for line in (each.job.id, *differences(each.changes))]
 
 
 def checked(report: lora_drop.Report) -> float:
@@ -94,6 +119,7 @@ def run() -> lora_drop.JobResult:
                 [f"{link.name} {link.url} {link.expires_at:%H:%M} {link.sha256}" for link in links]
             )
             print(each.download("all"))
+        print(listed(drop.history("ada", limit=5)), beside(drop.compare(first.id, job.id)))
         result = job.result(timeout=60, patience=600)
         print(
             result.trigger_phrase, result.lora and result.lora.sha256, result.config, result.files
@@ -114,6 +140,7 @@ async def run_async() -> lora_drop.AsyncJobResult:
         async for each in drop.jobs(reference="user-42"):
             print([line.message for line in await each.logs()], await each.files())
             print(await each.download(Path("all")))
+        print(listed(await drop.history("ada")), beside(await drop.compare("a", job.id)))
         result = await job.result(patience=600)
         print([path.name for path in await result.download("loras/")], result.lora, result.config)
         return result

@@ -58,6 +58,32 @@ def test_folder_becomes_a_lora(stack: Deployed, folder: Path) -> None:
     assert {name for name in files if expires(stack, job, name)} == {"report.html"}
 
 
+@pytest.mark.promise("it can be operated")
+def test_retrained_dataset_has_a_history(stack: Deployed, folder: Path) -> None:
+    """A dataset that is trained again has a history, and its newest LoRA is named beside the jobs' folders."""
+    key = ("--key", "history/ada.zip")
+    first = stack.train(folder, "--steps", "1000", *key)
+    (folder / "extra.jpg").write_bytes(next(folder.glob("*.jpg")).read_bytes() + b"\x00")
+    second = stack.train(folder, "--steps", "1200", *key)
+    rows = [json.loads(line) for line in stack.run("history", "history/ada", "--json").splitlines()]
+    assert [row["job_id"] for row in rows] == [second["job_id"], first["job_id"]]
+    assert rows[0]["changes"]["parameters"]["steps"] == {"before": 1000, "after": 1200}
+    assert rows[0]["changes"]["photos"] == {"added": ["extra.jpg"], "removed": []}
+    assert (rows[0]["ranks"], second["earlier"]) == ([16], [first["job_id"]])
+    compared = json.loads(stack.run("compare", first["job_id"], second["job_id"], "--json"))
+    assert compared["photos"] == rows[0]["changes"]["photos"]
+    bucket = stack.access["outputs"]["ModelsBucketName"]
+    latest = stack.client("s3").get_object(Bucket=bucket, Key="history/ada/latest.json")["Body"]
+    named = json.load(latest)
+    assert [named["job_id"], *(each["job_id"] for each in named["earlier"])] == [
+        second["job_id"],
+        first["job_id"],
+    ]
+    stack.run("forget", second["job_id"], "--family", "--yes", "--no-wait")
+    listed = stack.client("s3").list_object_versions(Bucket=bucket, Prefix="history/ada/")
+    assert "Versions" not in listed
+
+
 def expires(stack: Deployed, job: dict[str, Any], name: str) -> bool:
     """Whether the bucket's rule would let a file of the job expire; the emulator deploys no rules."""
     bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")

@@ -198,6 +198,7 @@ def test_every_result_is_stored_whole(environment: LambdaEnvironment, job: Job, 
     assert set(files) == {
         "lora.safetensors",
         "config.json",
+        "latest.json",
         "job.json",
         "status.json",
         "report.html",

@@ -17,7 +17,7 @@ from lora_drop.jobs.errors import (
     UploadGoneError,
 )
 from lora_drop.jobs.job import Job
-from lora_drop.ports import Erasable, Place
+from lora_drop.ports import Erasable, Place, StoredText
 from lora_drop.results.copies import ExistingFile, Label, Part
 from tests.support.builders import NOW, make_jpeg, make_weights
 
@@ -99,6 +99,18 @@ class MemoryResults:
         if stored.key not in self.files:
             raise DatasetUnreadableError(stored.key)
         return MemoryRange(self.files[stored.key])
+
+    def read_text(self, key: str) -> StoredText | None:
+        data = self.files.get(key)
+        if data is None:
+            return None
+        return StoredText(data.decode(), hashlib.sha256(data).hexdigest(), "null")
+
+    def replace_text(self, key: str, before: StoredText | None, text: str) -> bool:
+        if self.read_text(key) != before:
+            return False
+        self.files[key] = text.encode()
+        return True
 
     def find(self, key: str) -> ExistingFile | None:
         if key not in self.files:

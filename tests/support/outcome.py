@@ -80,6 +80,7 @@ class FailingResults(FailingCopies):
     outcome: Outcome = field(default_factory=Outcome)
     write = effect(MemoryResults.write, of_file("write"))
     remove = effect(MemoryResults.remove, lambda _: "remove")
+    replace_text = effect(MemoryResults.replace_text, lambda key, _, __: of_file("replace")(key))
 
 
 @dataclass

@@ -26,6 +26,7 @@ from lora_drop.services.fal_updates import FalUpdateHandler
 from lora_drop.services.fetch import Fetcher
 from lora_drop.services.forget import ForgetService
 from lora_drop.services.intake import Intake
+from lora_drop.services.latest import LatestLoras
 from lora_drop.services.manual_actions import ManualActions
 from lora_drop.services.mend import Mender
 from lora_drop.services.progress import ProgressRecord
@@ -94,7 +95,11 @@ class World:
 
     @property
     def record(self) -> Record:
-        return Record(self.jobs, self.results, self.events, self.clock)
+        return Record(self.jobs, self.results, self.events, self.clock, latest=self.latest)
+
+    @property
+    def latest(self) -> LatestLoras:
+        return LatestLoras(self.results)
 
     @property
     def fal_updates(self) -> FalUpdateHandler:
@@ -175,6 +180,7 @@ class World:
             datasets=self.datasets,
             results=self.results,
             payloads=self.payloads,
+            latest=self.latest,
             clock=self.clock,
         )
 

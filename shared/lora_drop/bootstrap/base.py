@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from lora_drop.adapters.secrets import FalKey
     from lora_drop.services.evidence import Evidence
     from lora_drop.services.fal_updates import FalUpdateHandler
+    from lora_drop.services.latest import LatestLoras
     from lora_drop.services.progress import ProgressRecord
     from lora_drop.services.proof_sheets import ProofOrders
     from lora_drop.services.record import Record
@@ -70,13 +71,21 @@ class Bootstrap[S: Settings]:
 
         return S3Results(s3_client(), bucket)
 
-    def _record(self, results: ResultStore) -> "Record":
+    def _record(self, results: ResultStore, latest: "LatestLoras | None" = None) -> "Record":
+        """Return the record; ``latest`` in the functions that may write ``latest.json``."""
         from lora_drop.adapters.eventbridge import bus_events
         from lora_drop.services.record import Record
 
-        return Record(
-            self.jobs, results, bus_events(), self.clock, self.settings.reference_in_events
-        )
+        reference = self.settings.reference_in_events
+        return Record(self.jobs, results, bus_events(), self.clock, reference, latest)
+
+    @staticmethod
+    def _latest(bucket: str) -> "LatestLoras":
+        from lora_drop.adapters.s3_client import s3_client
+        from lora_drop.adapters.s3_texts import S3Texts
+        from lora_drop.services.latest import LatestLoras
+
+        return LatestLoras(S3Texts(s3_client(), bucket))
 
     @staticmethod
     def _deliveries(bucket: str) -> Deliveries:

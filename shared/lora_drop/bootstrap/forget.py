@@ -29,5 +29,6 @@ class ForgetBootstrap(Bootstrap[ForgetSettings]):
             datasets=S3Eraser(s3_client(), settings.datasets_bucket),
             results=S3Eraser(s3_client(), settings.models_bucket),
             payloads=FalPayloads(FalKey(settings.fal_key_secret), settings.fal_api_url),
+            latest=self._latest(settings.models_bucket),
             clock=self.clock,
         )

@@ -38,7 +38,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             self._results(settings.models_bucket),
             self._inbox(settings.inbox_queue_url),
         )
-        record = self._record(results)
+        record = self._record(results, self._latest(settings.models_bucket))
         shelf = S3DatasetListing(s3_client(), settings.datasets_bucket)
         return Reconciler(
             record=record,

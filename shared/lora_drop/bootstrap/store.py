@@ -32,7 +32,7 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
         from lora_drop.services.store import ResultStorer
 
         results = S3Copies(s3_client(), self.settings.models_bucket)
-        record = self._record(results)
+        record = self._record(results, self._latest(self.settings.models_bucket))
         return ResultStorer(
             record=record,
             proofs=self._proof_orders(record, self.settings.inbox_queue_url),

@@ -83,7 +83,8 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         from lora_drop.services.submit import Submitter
 
         settings = self.settings
-        record = self._record(self._results(settings.models_bucket))
+        bucket = settings.models_bucket
+        record = self._record(self._results(bucket), self._latest(bucket))
         dispatcher = Dispatcher(
             record=record,
             datasets=self.datasets,

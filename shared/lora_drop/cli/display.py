@@ -10,7 +10,7 @@ from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
 from rich.text import Text
 
-from lora_drop.cli.job_table import coloured, step_line, table_lines
+from lora_drop.cli.job_table import coloured, lora_words, step_line, table_lines
 from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.reports import problem_lines
 from lora_drop.cli.wrapping import write_beside
@@ -26,6 +26,7 @@ from lora_drop.jobs.status import Status
 
 type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
+EARLIER_SHOWN = 3  # LoRAs of the same dataset; lora-drop history has all
 
 
 class Display:
@@ -130,6 +131,8 @@ class Display:
             else None,
             "retry of": job["retry_of"],
             "same as": job["duplicate_of"],
+            "LoRA": lora_words(job),
+            "earlier": ", ".join(job.get("earlier", ())[:EARLIER_SHOWN]) or None,
             "files in": job["location"],
         }
         for name, value in rows.items():

@@ -16,8 +16,15 @@ NEEDED_LEAST = (3, 2, 4, 5)  # columns: steps, images, estimate, created
 def table_lines(jobs: Sequence[Mapping[str, Any]], width: int) -> Iterator[Text]:
     """Yield the heading and a line for each job, with the columns for which there is room."""
     lines = [[Text(head, "bold") for head in HEADS], *map(_row, jobs)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(HEADS))]
-    shown = _columns(widths, width)
+    yield from fitted(lines, width, NEEDED_LEAST)
+
+
+def fitted(
+    lines: Sequence[Sequence[Text]], width: int, needed_least: Sequence[int]
+) -> Iterator[Text]:
+    """Yield the lines of a table; columns are left out in the order of ``needed_least`` until it has the width."""
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    shown = _columns(widths, width, needed_least)
     for line in lines:
         for column in shown[:-1]:
             line[column].pad_right(widths[column] - len(line[column]))
@@ -58,6 +65,15 @@ def lora_line(job: Mapping[str, Any]) -> str:
     return f"{job['status']} {job['job_id']}"
 
 
+def lora_words(job: Mapping[str, Any]) -> str | None:
+    """Return what the LoRA's own header says, in a line: “rank 16, 988 tensors, BF16”; None where it is not known."""
+    lora = job.get("lora")
+    if not lora:
+        return None
+    ranks = f"rank {', '.join(map(str, lora['ranks']))}" if lora["ranks"] else ""
+    return ", ".join(filter(None, (ranks, f"{lora['tensors']:,} tensors", *lora["dtypes"])))
+
+
 def _row(job: Mapping[str, Any]) -> list[Text]:
     steps = (job["parameters"] or {}).get("steps", "")
     cost = job["estimated_cost_usd"]
@@ -71,10 +87,10 @@ def _row(job: Mapping[str, Any]) -> list[Text]:
     ]
 
 
-def _columns(widths: Sequence[int], width: int) -> list[int]:
-    """Return the columns for which there is room; the job's id and its status always."""
+def _columns(widths: Sequence[int], width: int, needed_least: Sequence[int]) -> list[int]:
+    """Return the columns for which there is room, and always those that are not in ``needed_least``."""
     shown = list(range(len(widths)))
-    for least in NEEDED_LEAST:
+    for least in needed_least:
         if sum(widths[column] + 2 for column in shown) - 2 <= width:
             break
         shown.remove(least)

@@ -50,6 +50,14 @@ COMMANDS: Mapping[str, tuple[str, str]] = {
         "cli.jobs",
         "Show one job: where it stands, its parameters, what is wrong, where its files are.",
     ),
+    "history": (
+        "cli.lineage",
+        "List a dataset's jobs, newest first, each with its cost, its likeness and what differs from the one before.",
+    ),
+    "compare": (
+        "cli.lineage",
+        "Compare two jobs: photos, parameters, trainer, cost, time, LoRA, likeness; with --page their pictures.",
+    ),
     "download": (
         "cli.download",
         "Fetch what there is of a job: the LoRA and what came with it, held against their SHA-256.",

@@ -12,7 +12,7 @@ from lora_drop.cli import terminal
 
 Format = Literal["table", "json", "jsonl"]
 # Of these the JSON is an array, however many objects there are.
-LISTS = frozenset({"check", "jobs", "explain"})
+LISTS = frozenset({"check", "jobs", "history", "explain"})
 
 
 def with_output(name: str, command: Any) -> Any:

@@ -7,9 +7,11 @@ from types import TracebackType
 from typing import Self, Unpack
 
 from lora_drop.client.async_job import AsyncJob
+from lora_drop.client.comparison import Comparison
+from lora_drop.client.history import HistoryEntry
 from lora_drop.client.inputs import Dataset, Inputs
 from lora_drop.client.lora_drop import LoraDrop
-from lora_drop.client.stack_client import Progress
+from lora_drop.client.stack_client import PAGE, Progress
 from lora_drop.datasets.report import Report
 from lora_drop.jobs.status import Status
 
@@ -90,3 +92,11 @@ class AsyncLoraDrop:
         found = self._drop.jobs(status=status, reference=reference, dataset=dataset)
         while (job := await to_thread(next, found, None)) is not None:
             yield AsyncJob.of(job)
+
+    async def history(self, name: str, *, limit: int = PAGE) -> tuple[HistoryEntry, ...]:
+        """As LoraDrop.history."""
+        return await to_thread(partial(self._drop.history, name, limit=limit))
+
+    async def compare(self, a: str, b: str) -> Comparison:
+        """As LoraDrop.compare."""
+        return await to_thread(self._drop.compare, a, b)

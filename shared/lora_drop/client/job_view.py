@@ -9,16 +9,15 @@ from pydantic import ValidationError
 
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.datasets.report import Estimate
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.budget import ChargeState
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
-from lora_drop.jobs.proof import ProofSheet
-from lora_drop.jobs.public_job import PublicJob
+from lora_drop.jobs.public_job import PublicJob, PublicProof
 from lora_drop.jobs.status import Status
 
 # Fields of later versions; an earlier stack does not send them.
-UNKNOWN = dict.fromkeys(PublicJob.model_fields)
+UNKNOWN: Mapping[str, Any] = {**dict.fromkeys(PublicJob.model_fields), "earlier": ()}
 
 
 @dataclass(frozen=True, slots=True, repr=False)
@@ -115,6 +114,16 @@ class JobView:
         return self.public.files if self.public else ()
 
     @property
+    def lora(self) -> LoraFacts | None:
+        """What the stored LoRA's own header says: its ranks, tensors, types and metadata."""
+        return self.public.lora if self.public else None
+
+    @property
+    def earlier(self) -> tuple[str, ...]:
+        """The jobs that had a LoRA of this dataset before, newest first."""
+        return self.public.earlier if self.public else ()
+
+    @property
     def request_id(self) -> str | None:
         """The request at fal."""
         return self.public.request_id if self.public else None
@@ -140,7 +149,7 @@ class JobView:
         return self.public.updated_at if self.public else None
 
     @property
-    def proof(self) -> ProofSheet | None:
+    def proof(self) -> PublicProof | None:
         """The proof sheet, with how much its pictures look like the photos; None where none was ordered."""
         return self.public.proof if self.public else None
 

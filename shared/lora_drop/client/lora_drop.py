@@ -12,8 +12,10 @@ from pydantic import PrivateAttr
 
 from lora_drop.client.api_client import CLOSED
 from lora_drop.client.check import check_dataset
+from lora_drop.client.comparison import Comparison
 from lora_drop.client.errors import CommandError, DatasetRejectedError
 from lora_drop.client.face_check import FaceCheck
+from lora_drop.client.history import HistoryEntry, dataset_history
 from lora_drop.client.inputs import Dataset, Inputs, fingerprint, given, local_dataset
 from lora_drop.client.job import Job
 from lora_drop.client.method_advice import method_advice
@@ -185,6 +187,27 @@ class LoraDrop:
             cursor = page["next"]
             if cursor is None:
                 return
+
+    @method_advice()
+    def history(self, name: str, *, limit: int = PAGE) -> tuple[HistoryEntry, ...]:
+        """Return the jobs of a dataset, newest first, each with what it has otherwise than the one before it.
+
+        ``name`` is the dataset's key or its file's name, with or without .zip. Raises CommandError where there is
+        no job of it, and where several datasets have this name.
+        """
+        found = dataset_history(self._client, name, limit)
+        return tuple(
+            HistoryEntry(Job.of(self._client, job["job_id"], job), changes)
+            for job, changes in found
+        )
+
+    @method_advice()
+    def compare(self, a: str, b: str) -> Comparison:
+        """Return two jobs beside each other, by their ids; nothing is written.
+
+        Raises JobNotFoundError, and CommandError for the same job twice and for a job without a LoRA.
+        """
+        return Comparison.of(self._client, a, b)
 
     @property
     def _client(self) -> StackClient:

@@ -135,6 +135,7 @@ def _image_report(
         warnings=tuple(warning for warning in warnings if warning.member == name),
         changes=own,
         similar_to=layout.twice.get(name) or layout.alike.get(name),
+        sha256=photo.digest if photo else None,
         thumbnail=photo.look.thumbnail if photo else b"",
     )
 

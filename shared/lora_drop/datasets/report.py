@@ -80,6 +80,7 @@ class ImageReport(_Value):
     is called in what fal gets, None where it gets nothing; ``caption_text`` is its caption there.
     ``similar_to`` is the photo that this one looks like, or is the same file as; None where there is none.
     ``faces`` has the largest first; None where they were not looked for, or do not matter.
+    ``sha256`` in hex is that of the file as it was given, None for one that is no photo and in older reports.
     ``thumbnail`` is a JPEG of at most 320 pixels a side; it is in ``report.html`` alone.
     """
 
@@ -97,6 +98,7 @@ class ImageReport(_Value):
     changes: tuple[ReportedChange, ...] = ()
     similar_to: str | None = None
     faces: tuple[FaceReport, ...] | None = None
+    sha256: str | None = None
     thumbnail: Annotated[bytes, Field(exclude=True, repr=False)] = b""
 
 

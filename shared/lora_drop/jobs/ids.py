@@ -45,12 +45,16 @@ def is_fetched(key: str) -> bool:
 
 
 def result_prefix(key: str, job_id: str) -> str:
-    """Return ``<dataset key without .zip>/<job_id>/``, the folder of a job's files.
+    """Return ``<dataset key without .zip>/<job_id>/``, the folder of a job's files."""
+    return f"{dataset_prefix(key)}{job_id}/"
+
+
+def dataset_prefix(key: str) -> str:
+    """Return ``<dataset key without .zip>/``, the folder of the folders of a dataset's jobs.
 
     A key that leaves no room for the files' names is cut: S3 takes keys of 1,024 bytes.
     """
-    stem = _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore")
-    return f"{stem}/{job_id}/"
+    return _without_zip(key).encode()[:MAX_STEM].decode(errors="ignore") + "/"
 
 
 def picture_prefix(key: str, proof_of: str, number: int) -> str:

@@ -8,7 +8,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, model_validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload, holds_weights
+from lora_drop.jobs.artifacts import Artifact, LoraFacts, StoredFile, Upload, holds_weights
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, Fetch
 from lora_drop.jobs.ids import job_id_for, picture_prefix, result_prefix
@@ -114,6 +114,8 @@ class Job(_Value):
     uploads: tuple[Upload, ...] = ()
     artifacts: tuple[Artifact, ...] = ()
     files: tuple[StoredFile, ...] = ()
+    lora: LoraFacts | None = None  # what the stored LoRA's own header says
+    earlier: tuple[str, ...] = ()  # jobs with earlier LoRAs of the same dataset name, newest first
     problems: tuple[Problem, ...] = ()
     held_for: tuple[str, ...] = ()
     proof: ProofSheet | None = None  # of a training that one was ordered for

@@ -10,7 +10,7 @@ from typing import Any, Self
 from pydantic import BaseModel, ConfigDict, Field
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import StoredFile
+from lora_drop.jobs.artifacts import LoraFacts, StoredFile
 from lora_drop.jobs.budget import Charge
 from lora_drop.jobs.delivery import DeliveryMethod
 from lora_drop.jobs.job import DatasetVersion, Job, Step
@@ -84,6 +84,10 @@ class PublicJob(BaseModel):
         description="how many requests came first in fal's queue, when fal was asked last"
     )
     files: tuple[StoredFile, ...] = Field(description="what is stored in the models bucket")
+    lora: LoraFacts | None = Field(description="what the stored LoRA's own header says")
+    earlier: tuple[str, ...] = Field(
+        description="the jobs that had a LoRA of this dataset before, newest first, 20 at the most"
+    )
     problems: tuple[Problem, ...]
     proof: PublicProof | None = Field(
         description="the proof sheet: pictures made with the LoRA, and how much they look like the photos"

@@ -106,6 +106,25 @@ class ResultStore(Protocol):
         """End every unfinished copy from before then whose upload id is not to be kept; return how many."""
 
 
+@dataclass(frozen=True, slots=True)
+class StoredText:
+    """A small text file of the models bucket as it was read; ``etag`` and ``version_id`` identify what was read."""
+
+    text: str
+    etag: str
+    version_id: str
+
+
+class SharedTexts(Protocol):
+    """Small text files of the models bucket that several functions change: each writes over what it has read alone."""
+
+    def read_text(self, key: str) -> StoredText | None:
+        """Return the file; None where there is none."""
+
+    def replace_text(self, key: str, before: StoredText | None, text: str) -> bool:
+        """Write the file while it is still ``before`` (None: while there is none); return whether it was written."""
+
+
 class CopyStore(ResultStore, Protocol):
     """Where copies are put together as well: nothing that lies there is ever written over."""
 

@@ -8,7 +8,7 @@ keys pass; here a header means one thing to every reader, or it is refused.
 import json
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any, NoReturn
 
@@ -88,12 +88,21 @@ class InvalidWeightsError(ValueError):
 
 
 @dataclass(frozen=True, slots=True)
+class Tensor:
+    """A tensor of a sound file: the type of its numbers, and its shape."""
+
+    dtype: str
+    shape: tuple[int, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class WeightsSummary:
-    """What a sound file holds: how many tensors, their bytes in all, and its metadata."""
+    """What a sound file holds: how many tensors, their bytes in all, its metadata, and each tensor by its name."""
 
     tensors: int
     tensor_bytes: int
     metadata: Mapping[str, str]
+    entries: Mapping[str, Tensor] = field(default_factory=dict, compare=False, repr=False)
 
 
 def header_length(first: bytes) -> int:
@@ -154,7 +163,8 @@ def check_weights(head: bytes, *, file_size: int) -> WeightsSummary:
             Flaw.TRAILING_BYTES,
             f"{file_size - start - end:,} bytes after the last tensor belong to none.",
         )
-    return WeightsSummary(len(entries), end, metadata)
+    sound = {name: Tensor(each["dtype"], tuple(each["shape"])) for name, each in entries.items()}
+    return WeightsSummary(len(entries), end, metadata, sound)
 
 
 def _refuse_other_files(first: bytes) -> None:

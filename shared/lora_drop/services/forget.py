@@ -12,6 +12,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from itertools import chain
 from time import monotonic
 from typing import Any
 
@@ -25,6 +26,7 @@ from lora_drop.jobs.errors import (
 )
 from lora_drop.jobs.ids import digest_of, is_fetched
 from lora_drop.jobs.job import DatasetVersion, Job
+from lora_drop.jobs.lineage import latest_key
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import FORGET_PATIENCE, FORGET_ROUND
 from lora_drop.ports import (
@@ -37,6 +39,7 @@ from lora_drop.ports import (
     PayloadsErased,
     Place,
 )
+from lora_drop.services.latest import LatestLoras
 from lora_drop.services.related_jobs import RelatedJobs, sentences
 
 # Against another writer of the job at the same moment; the job is read again each time.
@@ -63,6 +66,7 @@ class ForgetService:
     datasets: Eraser
     results: Eraser
     payloads: Payloads
+    latest: LatestLoras
     clock: Clock
     patience: float = PATIENCE
     tick: Callable[[], float] = monotonic
@@ -220,6 +224,7 @@ class ForgetService:
         found = True
         while found:
             found = False
+            self.latest.remove(job)
             for action in self._deletions(job, erasure):
                 action()
                 found = True
@@ -241,9 +246,10 @@ class ForgetService:
 
     def _count(self, job: Job, erasure: Erasure) -> Found:
         (_, dropped, uploads), (_, files, unfinished) = self._things(job, erasure)
+        named = self.latest.names_others_too(job)
         return Found(
             dataset_versions=sum(map(len, dropped)),
-            result_versions=sum(map(len, files)),
+            result_versions=sum(map(len, files)) + named,
             unfinished_uploads=sum(map(len, uploads)) + sum(map(len, unfinished)),
         )
 
@@ -255,8 +261,17 @@ class ForgetService:
         kept = job.picture is not None
         dropped = filter(None, map(mine, () if kept else self.datasets.versions(key)))
         uploads = filter(None, map(mine, () if kept else self.datasets.unfinished(key)))
-        files, unfinished = self.results.versions(folder), self.results.unfinished(folder)
+        latest = () if kept else self._latest_versions(job)
+        files = chain(self.results.versions(folder), latest)
+        unfinished = self.results.unfinished(folder)
         return (self.datasets, dropped, uploads), (self.results, files, unfinished)
+
+    def _latest_versions(self, job: Job) -> Iterator[Sequence[Erasable]]:
+        """Yield the versions of the dataset's ``latest.json`` that may name the job."""
+        goes = self.latest.erasable(job)
+        for batch in self.results.versions(Place(latest_key(job.dataset.key))):
+            if found := [each for each in batch if goes(each)]:
+                yield found
 
     def _kept(self, before: Erasure, after: Erasure) -> Erasure:
         self.erasures.keep(before, after)

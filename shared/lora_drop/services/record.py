@@ -14,6 +14,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.ports import Claim, Clock, Events, JobStore, ResultStore
+from lora_drop.services.latest import LatestLoras
 
 # No function that may have read the job before lives any more.
 SETTLED_AFTER = ALL_ENDED
@@ -36,13 +37,17 @@ def known(jobs: JobStore, job_id: str) -> Job:
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """The jobs and what is published of them; events have the owner's reference only where the stack says so."""
+    """The jobs and what is published of them; events have the owner's reference only where the stack says so.
+
+    ``latest`` is None in a function that has no right to the file; then it closes no job with a LoRA either.
+    """
 
     jobs: JobStore
     results: ResultStore
     events: Events
     clock: Clock
     reference_in_events: bool = False
+    latest: LatestLoras | None = None
 
     def open(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> Job:
         """Return the job as it stands: this new one, or the one that an earlier event has opened.
@@ -113,7 +118,7 @@ class Record:
         return True
 
     def publish_files(self, job: Job) -> Job:
-        """Write ``status.json``, and ``ERROR.txt`` while a person is needed; return the newest state.
+        """Write ``status.json``, ``ERROR.txt`` while a person is needed, and the LoRA into ``latest.json``; return the newest state.
 
         Safe to repeat. A writer that held an older state reads the job again and writes the newer
         state over its own.
@@ -136,12 +141,17 @@ class Record:
         A function that stopped with an older state in memory may write it as long as it lives. A training whose
         proof sheet is not done stays on it: the reconciler goes on with the sheet.
         """
-        if job.terminal and not job.proof_open and self.has_settled(job):
+        written = self.latest is not None or job.weights is None
+        if job.terminal and not job.proof_open and written and self.has_settled(job):
             self.jobs.close(job)
 
     def has_settled(self, job: Job) -> bool:
         """Return whether no function lives any more that may have read the job before its last write."""
         return self.clock() - job.updated_at >= SETTLED_AFTER
+
+    def earlier(self, job: Job) -> tuple[str, ...]:
+        """Return the jobs that had a LoRA of the same dataset name before, newest first."""
+        return self.latest.before(job) if self.latest else ()
 
     def _write_files(self, job: Job) -> None:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
@@ -149,3 +159,5 @@ class Record:
             self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
         elif job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history):
             self.results.remove(job.prefix + ERROR_FILE)
+        if self.latest is not None:
+            self.latest.add(job)

@@ -5,6 +5,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import timedelta
 from time import monotonic
+from typing import Any
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import INVALID_SUFFIX, WEIGHTS, Artifact, is_essential, of_kind
@@ -33,6 +34,7 @@ from lora_drop.services.copy import PART, Copier
 from lora_drop.services.copy_attempt import CopyRequest
 from lora_drop.services.evidence import Evidence
 from lora_drop.services.lease import JobLease, new_owner
+from lora_drop.services.lora_header import read_lora_facts
 from lora_drop.services.proof_sheets import ProofOrders, report_picture
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
@@ -133,9 +135,15 @@ class ResultStorer:
         except ResultUnusableError as unusable:
             to, problems = Status.FAILED, (unusable.problem,)
         self._abort_uploads(job_lease.job)
-        known = {"artifacts": artifacts or job_lease.job.artifacts, "problems": problems}
+        known: dict[str, Any] = {
+            "artifacts": artifacts or job_lease.job.artifacts,
+            "problems": problems,
+        }
         if to is Status.SUCCEEDED and job_lease.job.picture is None:
-            done = job_lease.job.model_copy(update=known)
+            job = job_lease.job
+            known["lora"] = read_lora_facts(self.results, job.weights)
+            known["earlier"] = self.record.earlier(job)
+            done = job.model_copy(update=known)
             self.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
             write_result_page(self.results, done)
         return job_lease.end(to, **known)

@@ -206,6 +206,8 @@ class Submitter:
             duplicate_of=same.job_id,
             request_id=same.request_id,
             files=same.files,
+            lora=same.lora,
+            earlier=self.record.earlier(job),
             problems=(),
         )
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")

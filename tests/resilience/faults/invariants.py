@@ -11,6 +11,7 @@ from lora_drop.jobs.artifacts import WEIGHTS
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, STATUS_FILE, error_text, status_text
+from lora_drop.jobs.lineage import MAX_EARLIER, LatestLora, latest_key
 from lora_drop.jobs.proof import PICTURE_NAME
 from lora_drop.jobs.status import Status
 from tests.resilience.faults.fal import FREE, End, Request
@@ -117,9 +118,15 @@ class Rows(dict[str, Job]):
         if job is None or job.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             state = job.status if job else "no job"
             self.violated(f"{request.job_id}: a POST was accepted while it was {state}")
-        for other in self.values() if job is not None and job.picture is not None else ():
-            if other.picture == job.picture and other is not job and other.intents:
-                self.violated(f"{request.job_id}: paid for what {other.job_id} is the picture of")
+        if job is not None and job.picture is not None:
+            same = [
+                each for each in self.values() if each.picture == job.picture and each is not job
+            ]
+            for other in same:
+                if other.intents:
+                    self.violated(
+                        f"{request.job_id}: paid for what {other.job_id} is the picture of"
+                    )
         for earlier in self.requests:
             if earlier.job_id == request.job_id and not _may_follow(earlier, request, job):
                 self.violated(f"{request.job_id}: paid twice")
@@ -192,9 +199,25 @@ def broken_promises(harness: "Harness") -> list[str]:
         f"an upload of {each.key} was left behind" for each in harness.bucket.uploads.values()
     ]
     found += [f"the change of {job_id} was not published" for job_id in harness.jobs.outbox()]
+    found += _of_latest(harness)
     found += _of_ledger(harness)
     found += _of_account(harness)
     return found
+
+
+def _of_latest(harness: "Harness") -> Iterator[str]:
+    """Each LoRA is named in its dataset's latest.json, the one that was ordered last first."""
+    ended: dict[str, list[Job]] = {}
+    for job in harness.rows.values():
+        if job.status is Status.SUCCEEDED and job.weights:
+            ended.setdefault(latest_key(job.dataset.key), []).append(job)
+    for key, jobs in ended.items():
+        data = harness.bucket.files.get(key)
+        latest = LatestLora.read(data.decode()) if data else None
+        named = [lora.job_id for lora in latest.loras] if latest else []
+        ordered = sorted(jobs, key=lambda job: (job.created_at, job.job_id), reverse=True)
+        if named != [job.job_id for job in ordered][: MAX_EARLIER + 1]:
+            yield f"{key} names {named}"
 
 
 def _of_job(harness: "Harness", job: Job) -> Iterator[str]:

@@ -23,7 +23,10 @@ from tests.security.canary.embeddings import Embeddings
 
 # In Lambda the root logger is at WARNING; ours says more.
 OURS = ("lora-drop", "lora_drop", "functions")
-REPORTS, OWNERS = ("report.html", "report.json"), ("status.json", "job.json", "ERROR.txt")
+REPORTS, OWNERS = (
+    ("report.html", "report.json"),
+    ("status.json", "job.json", "ERROR.txt", "latest.json"),
+)
 SENT: Mapping[str, str] = {
     "SendMessage": "MessageBody",
     "SendMessageBatch": "Entries",

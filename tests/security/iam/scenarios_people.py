@@ -5,6 +5,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from lora_drop.adapters.s3_results import S3Deliveries
+from lora_drop.adapters.s3_texts import S3Texts
 from lora_drop.fal.webhooks import RawDelivery
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
@@ -12,6 +13,7 @@ from lora_drop.jobs.ids import job_id_for
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim
+from lora_drop.services.latest import LatestLoras
 from tests.security.iam.harness import Harness, scenario
 from tests.security.iam.scenarios_datasets import delivered
 from tests.security.iam.scenarios_results import JOB_ID, later, stored, with_error_file
@@ -162,6 +164,29 @@ def a_job_is_forgotten_with_every_version_of_its_files(harness: Harness) -> None
     assert [each.method for each in harness.environment.internet.requests] == ["DELETE"]
     harness.environment.clock.now += LAST_LOOK_AFTER
     assert forgotten(harness, job)["done"] is True
+
+
+@scenario
+def a_forgotten_job_leaves_the_loras_of_others_named(harness: Harness) -> None:
+    """Another dataset's jobs lie in the same folder, because their keys differ in .zip alone."""
+    job = with_lora(ended(harness))
+    other = with_lora(make_job(job_id="other-0000000000", dataset=make_dataset(f"{KEY[:-4]}.ZIP")))
+    latest = LatestLoras(S3Texts(harness.environment.aws.s3, "models"))
+    latest.add(job)
+    latest.add(other)
+    assert forgotten(harness, job)["done"] is False
+    text = harness.environment.files()["latest.json"].decode()
+    assert (other.job_id in text, job.job_id in text) == (True, False)
+    harness.environment.clock.now += LAST_LOOK_AFTER
+    assert forgotten(harness, job)["done"] is True
+
+
+def with_lora(job: Job) -> Job:
+    """The job as if it had a LoRA, which its row need not say to be forgotten."""
+    weights = StoredFile(
+        name="lora.safetensors", bucket="models", key=f"{job.prefix}x", size=1, sha256="0" * 64
+    )
+    return job.model_copy(update={"status": Status.SUCCEEDED, "files": (weights,)})
 
 
 @scenario

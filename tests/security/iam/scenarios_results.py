@@ -37,6 +37,7 @@ from tests.support.receivers import changes, envelope
 
 RECONCILE = "ReconcileFunction"
 WEIGHTS = FILES[ARTIFACTS[0].url]
+LORA = StoredFile(name="lora.safetensors", bucket="models", key="ada/lora", size=7, sha256="0" * 64)
 FAILED = webhook_body(status="ERROR", error="x", payload={})
 JOB_ID = make_job().job_id
 
@@ -214,8 +215,9 @@ def a_picture_is_stored_and_asks_for_its_sheet(harness: Harness) -> None:
     job = with_lora(harness)
     order = picture_orders(job.job_id, None, "ada", 1)[0]
     picture = picture_job(job, order, now=harness.environment.clock.now)
-    for status, known in ((Status.SUBMITTING, {}), (Status.SUBMITTED, {"request_id": REQUEST_ID})):
-        picture = picture.move(status, now=harness.environment.clock.now, **known)
+    now = harness.environment.clock.now
+    picture = picture.move(Status.SUBMITTING, now=now)
+    picture = picture.move(Status.SUBMITTED, now=now, request_id=REQUEST_ID)
     harness.environment.add_job(picture)
     result = {"images": [{"url": "https://v3.fal.media/files/a/one.jpeg"}], "prompt": "a photo"}
     delivered(harness, picture.job_id, webhook_body(payload=result))
@@ -295,6 +297,18 @@ def a_doubt_is_settled_by_fals_list(harness: Harness) -> None:
     later(harness)
     assert harness.environment.job(JOB_ID).request_id == REQUEST_ID
     assert "ERROR.txt" not in harness.environment.files()
+
+
+@scenario
+def a_lora_is_named_by_the_round(harness: Harness) -> None:
+    """The functions that stored two LoRAs of a dataset have died right after that."""
+    ended = [
+        harness.environment.add_job(make_job(Status.SUCCEEDED, job_id=job_id, files=(LORA,)))
+        for job_id in (JOB_ID, "ada-0000000000")
+    ]
+    later(harness)
+    text = harness.environment.files()["latest.json"].decode()
+    assert all(job.job_id in text for job in ended)
 
 
 @scenario

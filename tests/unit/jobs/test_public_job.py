@@ -9,7 +9,7 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
-from lora_drop.jobs.artifacts import Artifact, StoredFile, Upload
+from lora_drop.jobs.artifacts import Artifact, LoraFacts, StoredFile, Upload
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.delivery import DatasetDelivery, DeliveryMethod
 from lora_drop.jobs.events import ProofSheetReady, StatusChange
@@ -75,6 +75,8 @@ JOB = Job(
     uploads=(Upload(name="lora.safetensors", upload_id="u", identity="etag", size=7),),
     artifacts=(Artifact(name="lora.safetensors", url="https://secret.example/lora"),),
     files=(LORA,),
+    lora=LoraFacts(size=7, tensors=2, dtypes=("BF16",), ranks=(16,), metadata={"format": "pt"}),
+    earlier=("ada-5555555555",),
     problems=(Problem(code="cancel_requested", message="fal was asked.", member="ada.jpg"),),
     held_for=("fal_key_refused",),
     proof=ProofSheet(
@@ -141,6 +143,14 @@ PUBLISHED: dict[str, Any] = {
     },
     "queue_position": 2,
     "files": [LORA_ROW],
+    "lora": {
+        "size": 7,
+        "tensors": 2,
+        "dtypes": ["BF16"],
+        "ranks": [16],
+        "metadata": {"format": "pt"},
+    },
+    "earlier": ["ada-5555555555"],
     "problems": [
         {
             "code": "cancel_requested",

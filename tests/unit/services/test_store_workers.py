@@ -12,6 +12,7 @@ from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Lease
+from lora_drop.jobs.lineage import LatestLora, latest_key
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import STORE
 from lora_drop.results.copies import ExistingFile
@@ -195,6 +196,9 @@ class CopyRun:
         lying = {
             key.removeprefix(job.prefix): data for key, data in self.world.results.files.items()
         }
+        latest = LatestLora.read(lying.pop(latest_key(job.dataset.key)).decode())
+        assert latest is not None
+        assert (latest.job_id, latest.earlier) == (job.job_id, ())
         assert {name: lying.pop(name) for name in FILES} == FILES
         assert set(lying) == {"job.json", "report.html", "status.json"}
         assert {(file.name, file.size) for file in job.files} == {
@@ -222,7 +226,7 @@ ANY_FAULT = pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"]
 @ANY_FAULT
 def test_no_fault_loses_result(at: int, *, after: bool, fault: Callable[[], BaseException]) -> None:
     """No fault at any effect loses a result or leaves anything behind."""
-    assert len(EFFECTS) == 21, "or the rest proves nothing"
+    assert len(EFFECTS) == 22, "or the rest proves nothing"
     run = CopyRun(Outcome(at=at, after=after, fault=fault))
     with pytest.raises((Killed, ThrottledError)):
         run.deliver()

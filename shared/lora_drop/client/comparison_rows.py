@@ -1,0 +1,78 @@
+"""A comparison of two jobs as rows of words, for the terminal and for the page."""
+
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+
+from lora_drop.client.comparison import Comparison
+from lora_drop.client.differences import JobSummary, PhotoChanges, Value
+from lora_drop.datasets.reports.markup import counted, dollars, shown, size_of
+
+MINUTE = 60
+DIGITS = 12  # of a digest
+NONE = "-"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One thing of both jobs, in words; ``differs`` where it is not the same."""
+
+    name: str
+    a: str
+    b: str
+
+    @property
+    def differs(self) -> bool:
+        """Whether the two are not the same."""
+        return self.a != self.b
+
+
+def photo_words(photos: PhotoChanges | None) -> str:
+    """Return how the photos differ, in half a sentence; empty where that is not known, or nothing does."""
+    if photos is None:
+        return ""
+    parts = [(photos.added, "added"), (photos.removed, "removed")]
+    return ", ".join(f"{counted(len(names), 'photo')} {what}" for names, what in parts if names)
+
+
+def value_words(value: Value | None) -> str:
+    """Return a parameter's value as a person writes it; a dash for none."""
+    return NONE if value is None else shown(value)
+
+
+def likeness_words(job: JobSummary) -> str:
+    """Return how much the proof sheet looks like the person: “0.72 of 0.84 among the photos”."""
+    if job.likeness is None:
+        return NONE
+    among = "" if job.among_photos is None else f" of {job.among_photos:.2f} among the photos"
+    return f"{job.likeness:.2f}{among}"
+
+
+def duration(seconds: float) -> str:
+    """Return a time in minutes and seconds."""
+    minutes, rest = divmod(round(seconds), MINUTE)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"
+
+
+SUMMARY: Mapping[str, Callable[[JobSummary], str]] = {
+    "ordered": lambda job: f"{job.created_at[:16].replace('T', ' ')} UTC",
+    "dataset": lambda job: job.dataset,
+    "photos": lambda job: NONE if job.images is None else f"{job.images:,}",
+    "content": lambda job: (job.content_digest or NONE)[:DIGITS],
+    "preset": lambda job: job.preset or NONE,
+    "cost": lambda job: NONE if job.paid_usd is None else dollars(job.paid_usd),
+    "trained for": lambda job: NONE if job.seconds is None else duration(job.seconds),
+    "LoRA": lambda job: NONE if job.size is None else size_of(job.size),
+    "rank": lambda job: ", ".join(map(str, job.ranks)) or NONE,
+    "type": lambda job: ", ".join(job.dtypes) or NONE,
+    "likeness": likeness_words,
+}
+
+
+def comparison_rows(compared: Comparison) -> Iterator[Row]:
+    """Yield what both jobs have, and then each parameter that differs."""
+    for name, words in SUMMARY.items():
+        row = Row(name, words(compared.a), words(compared.b))
+        if (row.a, row.b) != (NONE, NONE):
+            yield row
+    for name, (before, after) in compared.changes.parameters.items():
+        yield Row(name, value_words(before), value_words(after))
