@@ -12,6 +12,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lora_drop.adapters import faces as adapter
+from lora_drop.adapters.face_measures import surroundings, yaw
 from lora_drop.adapters.faces import OnnxFaces, faces_available
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
@@ -28,7 +29,8 @@ SAME, OTHER = 0.45, 0.35
 MEMORY = """
     import re, sys
     from pathlib import Path
-    from lora_drop.adapters.faces import OnnxFaces
+    from lora_drop.adapters.face_measures import surroundings, yaw
+from lora_drop.adapters.faces import OnnxFaces
     from lora_drop.adapters.pillow import PillowPictures
     from lora_drop.datasets.images.describe import describe
     from lora_drop.datasets.images.reading import WholeImage
@@ -171,8 +173,6 @@ def test_blurred_face_is_less_sharp() -> None:
 
 def test_profile_has_a_yaw() -> None:
     """The landmarks of a head that turns: its nose moves to one eye and beyond."""
-    from lora_drop.adapters.face_measures import yaw  # noqa: PLC0415
-
     mouth = (40 + 90j, 60 + 90j)
     ahead, half, profile = (yaw((30 + 50j, 70 + 50j, x + 70j, *mouth)) for x in (50, 60, 75))
     assert (ahead, half, profile) == (0.0, 0.5, 1.0)
@@ -186,10 +186,10 @@ def test_surroundings_leave_the_face_out() -> None:
     other.paste((0, 255, 0), _pixels(face.box, photo.size))
 
     boxes = [face.box]
-    same = adapter.surroundings(photo, boxes)
+    same = surroundings(photo, boxes)
 
-    assert same == adapter.surroundings(other, boxes)
-    assert same != adapter.surroundings(Image.new("RGB", photo.size, "white"), boxes)
+    assert same == surroundings(other, boxes)
+    assert same != surroundings(Image.new("RGB", photo.size, "white"), boxes)
     middle = 3 * len(same) // 8
     assert same[middle + 9 : middle + 12] == bytes(3)
 

@@ -143,7 +143,8 @@ class PillowPictures:
             else image
         )
         look = _whole(looked_at(small, header), data, header, small)
-        if self._faces is None or look.two_tones:  # a mask has no face
+        is_mask = look.two_tones and look.grey
+        if self._faces is None or is_mask:
             return look
         shown = shown_to_faces(image, header)
         with LIMITED:  # a decoder's bound on this process's memory is not for the models
