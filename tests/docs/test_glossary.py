@@ -12,14 +12,14 @@ STANDARD = frozenset(
     background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus button
     byte card cdn certificate change check choice chunk clean cli client code colour command common compare
     config conflict connection content control convert copy count cursor damage data dead deadline deploy
-    describe dev die difference directory display doc doctor download draft drift drop dynamo dynamodb early
+    describe detect detection dev die difference directory display doc doctor download draft drift drop dynamo dynamodb early
     edit embedded emulator end entry error evaluate event eventbridge exist explain explanation extra face
     fail fal field file filter finding finish fix flag flat folder follow foreign forget format forward
-    found fresh gateway go gone group handle header heif history host html http id ideogram illegal image in
+    found fresh gateway geometry go gone group handle header heif history host html http id ideogram illegal image in
     incoming incomplete inference init input inspect insufficient internal interrupt invalid item jpeg json
     jwks keep key kind known label lambda language large late layer lazy letter likeness limit line lineage
-    list local log long look low main make manual many markup mean message meta metadata meter method metric
-    middleware miss model multipart name network no not number object observability occupy one open openapi
+    list local log long look low main make manual many markup mean measure memory message meta metadata meter method metric
+    middleware miss model multipart name network no not number object observability occupy one onnx open openapi
     output over overlay owner page parameter parity part patience permanent photo picture place plan
     platform png portrait post prefix prepare preview price process proof public publish query question
     queue range rate raw read refuse reject remainder resolve result room round route row rule run s s3
