@@ -6,6 +6,7 @@
 #   make check  format, lint, types, layers, template, and that the docs are current
 #   make canary the functions and the pipeline, with secrets and names in all data: none gets out
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
+#   make bench-faces  how faces are found and told apart on free photos, and what that costs; tables
 #   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
@@ -28,7 +29,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test proof check canary chaos iam deploy pins
+.PHONY: help venv demo test proof check canary chaos bench-faces iam deploy pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -70,6 +71,9 @@ canary: venv
 SEEDS ?= 200
 chaos: venv
 	@$(RUN) python -m tests.resilience.faults --seeds "$(SEEDS)"
+
+bench-faces: venv
+	@$(RUN) python -m benchmarks.faces
 
 iam: venv
 	@$(RUN) python -m tests.security.iam

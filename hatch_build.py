@@ -140,7 +140,7 @@ def _write(file: Path, data: bytes) -> None:
     new.replace(file)
 
 
-class ModelsHook(BuildHookInterface):
+class ModelsHook(BuildHookInterface):  # type: ignore[misc]  # hatchling is not installed here
     """What hatchling runs before it builds a wheel, an editable one as well."""
 
     PLUGIN_NAME = "custom"

@@ -1,8 +1,6 @@
-"""Faces with the real models: the sample's portrait, whole, turned, close, small, covered and blurred."""
+"""Faces with the real models: the sample's portrait, whole, turned, close, covered and blurred."""
 
 import importlib.util
-import subprocess
-import sys
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,49 +10,22 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lora_drop.adapters import faces as adapter
+from lora_drop.adapters.face_measures import surroundings, yaw
 from lora_drop.adapters.faces import OnnxFaces, faces_available
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
 from lora_drop.datasets.images.describe import describe
-from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.images.reading import WholeImage
-from tests.support.photos import encoded, picture, with_exif
-from tests.support.sample_faces import in_large_photo, masked, portrait, sample_photos
+from tests.support.photos import picture
+from tests.support.sample_faces import close, masked, portrait, sample_photos
 
 FACES = OnnxFaces()
-PICTURES = PillowPictures(FACES)
 TURN = Image.Transpose
 SAME, OTHER = 0.45, 0.35
-MEMORY = """
-    import re, sys
-    from pathlib import Path
-    from lora_drop.adapters.faces import OnnxFaces
-    from lora_drop.adapters.pillow import PillowPictures
-    from lora_drop.datasets.images.describe import describe
-    from lora_drop.datasets.images.reading import WholeImage
-    faces = OnnxFaces()
-    data = Path(sys.argv[1]).read_bytes()
-    looks = [PillowPictures(faces).look(data, describe(WholeImage(data))) for _ in range(5)]
-    faces.similarities([look.faces.main.crop for look in looks])
-    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
-"""
 
 
 def seen(photo: Image.Image) -> FacesSeen:
     return FACES.seen(photo, photo.size)
-
-
-def looked(data: bytes, pictures: PillowPictures = PICTURES) -> ImageInspection:
-    return pictures.look(data, describe(WholeImage(data)))
-
-
-def close(one: Box, other: Box) -> bool:
-    pairs = zip(
-        (one.left, one.top, one.width, one.height),
-        (other.left, other.top, other.width, other.height),
-        strict=True,
-    )
-    return all(abs(a - b) < 0.03 for a, b in pairs)
 
 
 @pytest.mark.parametrize("name", sorted(sample_photos()))
@@ -83,7 +54,8 @@ def test_the_samples_photos_are_one_person() -> None:
 
 
 def test_another_person_is_not_alike(corpora: Path) -> None:
-    other = looked((corpora / "img/exif-samples/tiff__DudleyLeavittUtah.tiff").read_bytes())
+    data = (corpora / "img/exif-samples/tiff__DudleyLeavittUtah.tiff").read_bytes()
+    other = PillowPictures(FACES).look(data, describe(WholeImage(data)))
     assert other.faces
     assert other.faces.main
 
@@ -144,16 +116,6 @@ def test_face_that_fills_the_photo() -> None:
     assert FACES.similarities([face.crop, found.crop])[0][1] > SAME
 
 
-@pytest.mark.parametrize("pixels", [20, 40, 120])
-def test_small_face_in_large_photo(pixels: int) -> None:
-    look = looked(encoded(in_large_photo(pixels), "JPEG", quality=92))
-
-    assert look.faces
-    [face] = look.faces.faces
-    assert abs(face.pixels - pixels) <= max(3, pixels // 5)
-    assert abs(face.box.left + face.box.width / 2 - 0.6) < 0.05
-
-
 def test_nothing_is_no_face() -> None:
     for seed in range(3):
         assert seen(picture(600, 512, seed=seed)) == FacesSeen()
@@ -171,8 +133,6 @@ def test_blurred_face_is_less_sharp() -> None:
 
 def test_profile_has_a_yaw() -> None:
     """The landmarks of a head that turns: its nose moves to one eye and beyond."""
-    from lora_drop.adapters.face_measures import yaw  # noqa: PLC0415
-
     mouth = (40 + 90j, 60 + 90j)
     ahead, half, profile = (yaw((30 + 50j, 70 + 50j, x + 70j, *mouth)) for x in (50, 60, 75))
     assert (ahead, half, profile) == (0.0, 0.5, 1.0)
@@ -186,10 +146,10 @@ def test_surroundings_leave_the_face_out() -> None:
     other.paste((0, 255, 0), _pixels(face.box, photo.size))
 
     boxes = [face.box]
-    same = adapter.surroundings(photo, boxes)
+    same = surroundings(photo, boxes)
 
-    assert same == adapter.surroundings(other, boxes)
-    assert same != adapter.surroundings(Image.new("RGB", photo.size, "white"), boxes)
+    assert same == surroundings(other, boxes)
+    assert same != surroundings(Image.new("RGB", photo.size, "white"), boxes)
     middle = 3 * len(same) // 8
     assert same[middle + 9 : middle + 12] == bytes(3)
 
@@ -256,64 +216,3 @@ def test_missing_model_is_noticed(
 ) -> None:
     monkeypatch.setattr(adapter, name, tmp_path / "none.onnx")
     assert not faces_available()
-
-
-def test_faces_are_not_looked_for() -> None:
-    data = encoded(portrait(), "JPEG")
-    assert looked(data, PillowPictures()).faces is None
-
-
-def test_look_stays_as_it_was() -> None:
-    data = encoded(in_large_photo(900), "JPEG", quality=92)
-    before, after = looked(data, PillowPictures()), looked(data)
-
-    assert (before.fingerprint ^ after.fingerprint).bit_count() <= 8
-    assert abs(before.sharpness - after.sharpness) < 0.2 * before.sharpness
-    assert abs(before.brightness - after.brightness) < 1
-
-
-@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
-def test_turned_by_its_orientation(kind: str) -> None:
-    """A photo that its metadata turns upright is not called turned."""
-    lying = portrait().transpose(TURN.ROTATE_90)
-    look = looked(with_exif(lying, kind, 6))
-
-    assert look.faces
-    [face] = look.faces.faces
-    assert face.turns == 0
-    [upright] = seen(portrait()).faces
-    assert close(face.box, upright.box)
-    assert abs(face.pixels - upright.pixels) < 10
-
-
-@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "LA", "I;16"])
-def test_every_kind_of_pixels(mode: str) -> None:
-    photo = portrait()
-    grey = photo.convert("L")
-    as_16 = Image.fromarray(np.asarray(grey, np.uint16) * 257)
-    image = {"I;16": as_16, "LA": grey.convert("LA")}.get(mode) or photo.convert(mode)
-
-    look = looked(encoded(image, "JPEG" if mode == "CMYK" else "PNG"))
-
-    assert look.faces
-    assert len(look.faces.faces) == 1
-
-
-def test_mending_looks_for_faces_too() -> None:
-    data = encoded(portrait().convert("RGBA"), "PNG")
-    look, _ = PICTURES.look_and_mend(data, describe(WholeImage(data)), keep_metadata=False)
-    assert look.faces
-    assert len(look.faces.faces) == 1
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone says it in /proc")
-@pytest.mark.promise("it can be operated")
-def test_memory_with_both_models(tmp_path: Path) -> None:
-    """Looking for faces in photos of 12 megapixels takes at most 250 MiB, the whole process included."""
-    photo = tmp_path / "photo.jpg"
-    photo.write_bytes(encoded(portrait().resize((3000, 4000)), "JPEG"))
-    code = "\n".join(line[4:] for line in MEMORY.splitlines())
-    done = subprocess.run(  # noqa: S603  # our own words
-        [sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True
-    )
-    assert int(done.stdout) < 250 * 1024

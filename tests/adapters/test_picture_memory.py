@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from lora_drop.adapters.pillow import at_most
+from lora_drop.adapters.memory_limit import at_most
 from tests.support.photos import encoded, picture
 from tests.support.sweeps import sweep
 

@@ -5,6 +5,7 @@ import zipfile
 
 from PIL import Image, ImageDraw
 
+from lora_drop.datasets.faces.face import Box
 from lora_drop.local.stack import SAMPLE
 
 # Head and shoulders; the face is 268 pixels wide.
@@ -41,3 +42,13 @@ def masked(photo: Image.Image) -> Image.Image:
         fill=(150, 190, 215),
     )
     return covered
+
+
+def close(one: Box, other: Box) -> bool:
+    """Whether two boxes are nearly the same."""
+    pairs = zip(
+        (one.left, one.top, one.width, one.height),
+        (other.left, other.top, other.width, other.height),
+        strict=True,
+    )
+    return all(abs(a - b) < 0.03 for a, b in pairs)

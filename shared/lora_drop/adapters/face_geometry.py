@@ -79,19 +79,19 @@ def fitting(image: Image.Image) -> Image.Image:
     return image.resize(size, Image.Resampling.BILINEAR, reducing_gap=LEAST_GAP)
 
 
-def detections(outputs: Mapping[str, Array]) -> list[Detection]:
-    """Return the faces that YuNet's outputs speak of, by their names, in pixels of its 640 by 640."""
-    found = [each for stride in STRIDES for each in _of_stride(outputs, stride)]
+def detections(outputs: Mapping[str, Array], least: float) -> list[Detection]:
+    """Return the faces with at least this score of YuNet's outputs, by their names, in pixels of its 640 by 640."""
+    found = [each for stride in STRIDES for each in _of_stride(outputs, stride, least)]
     return without_overlaps(found)
 
 
-def _of_stride(outputs: Mapping[str, Array], stride: int) -> list[Detection]:
+def _of_stride(outputs: Mapping[str, Array], stride: int, least: float) -> list[Detection]:
     classes, objects, boxes, points = (
         outputs[f"{name}_{stride}"][0] for name in ("cls", "obj", "bbox", "kps")
     )
     scores = np.sqrt(np.clip(classes[:, 0], 0, 1) * np.clip(objects[:, 0], 0, 1))
     found = []
-    for index in np.flatnonzero(scores >= LEAST_SCORE).tolist():
+    for index in np.flatnonzero(scores >= least).tolist():
         row, column = divmod(index, DETECTOR_SIDE // stride)
         across, down, width, height = (float(value) for value in boxes[index])
         width, height = math.exp(width) * stride, math.exp(height) * stride
@@ -108,12 +108,12 @@ def without_overlaps(found: Iterable[Detection]) -> list[Detection]:
     """Return the faces, the surest first, without those that overlap a surer one (non-maximum suppression)."""
     kept: list[Detection] = []
     for each in sorted(found, key=lambda face: -face.score):
-        if all(_overlap(each.box, other.box) <= MOST_OVERLAP for other in kept):
+        if all(overlap(each.box, other.box) <= MOST_OVERLAP for other in kept):
             kept.append(each)
     return kept
 
 
-def _overlap(one: Rectangle, other: Rectangle) -> float:
+def overlap(one: Rectangle, other: Rectangle) -> float:
     """Return the part that two boxes have in common, of what they cover together."""
     width = min(one[0] + one[2], other[0] + other[2]) - max(one[0], other[0])
     height = min(one[1] + one[3], other[1] + other[3]) - max(one[1], other[1])

@@ -7,9 +7,9 @@ variables of ``OnnxFaces.similarities`` and live nowhere else.
 
 import importlib.util
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, cast
+from typing import TYPE_CHECKING, Protocol, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -17,11 +17,14 @@ from PIL import Image, ImageOps
 
 from lora_drop.adapters.face_geometry import (
     DETECTOR_SIDE,
+    LEAST_SCORE,
+    MOST_OVERLAP,
     Detection,
     aligned,
     detections,
     fitting,
     in_upright,
+    overlap,
     quarter_turns,
     without_overlaps,
 )
@@ -36,7 +39,7 @@ DETECTOR, RECOGNIZER = MODELS / "yunet.onnx", MODELS / "sface.onnx"
 SMALLEST = 12  # pixels in the full photo; below that a "face" is noise
 # Scores: what no other try is needed after, by how much another try has to be better, and what it has to have at least (a
 # machine seen upside down has a face for 0.77).
-SURE, SURER, LEAST_AGAIN = 0.9, 0.06, 0.8
+SURE, SURER, LEAST_AGAIN = 0.93, 0.03, 0.8
 # By one, two and three quarters, clockwise.
 TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
 MOST_FACES, MOST_CROPS = 32, 4
@@ -45,10 +48,14 @@ PADDING = 1 / 3
 GREY = (127, 127, 127)
 # Small faces are looked for in parts of this many pixels a side, which overlap by so many; not in a panorama, which
 # has more parts.
-TILE, OVERLAP, MOST_TILES = 640, 80, 12
+PART, OVERLAP, MOST_PARTS = 640, 80, 12
+# A score that is worth a second look, how many of them, and how much of the image around one is enlarged.
+LEAST_HINT, MOST_HINTS, AROUND = 0.3, 4, 10
 ERRORS_ALONE = 3  # onnxruntime's own level of logging
 
-type _Detect = Callable[[Image.Image], list[Detection]]
+
+class _Detect(Protocol):
+    def __call__(self, image: Image.Image, least: float = ...) -> list[Detection]: ...
 
 
 def faces_available() -> bool:
@@ -76,8 +83,8 @@ class OnnxFaces:
         found = _best_turned(image, self._detected)
         if _surest(found) < SURE:
             found = _better(found, _padded(image, self._detected))
-        found = found or _in_tiles(image, self._detected)
-        found = [each for each in found if each.side * factor >= SMALLEST]
+        least = SMALLEST / factor
+        found = _at_least(found, least) or _at_least(_in_parts(image, self._detected), least)
         found = sorted(found, key=lambda each: -each.area)[:MOST_FACES]
         if not found:
             return FacesSeen()
@@ -96,8 +103,8 @@ class OnnxFaces:
         cosines = np.clip(embeddings @ embeddings.T, -1, 1)
         return [[float(value) for value in row] for row in cosines]
 
-    def _detected(self, image: Image.Image) -> list[Detection]:
-        """Return the faces of one image, in its own pixels."""
+    def _detected(self, image: Image.Image, least: float = LEAST_SCORE) -> list[Detection]:
+        """Return the faces of one image with at least this score, in its own pixels."""
         fitted = fitting(image)
         pixels = np.zeros((1, 3, DETECTOR_SIDE, DETECTOR_SIDE), np.float32)
         for channel, band in enumerate(reversed(fitted.split())):  # BGR
@@ -105,7 +112,7 @@ class OnnxFaces:
         detector = self._detecting()
         outputs = detector.run(None, {"input": pixels})
         names = [each.name for each in detector.get_outputs()]
-        found = detections(dict(zip(names, outputs, strict=True)))
+        found = detections(dict(zip(names, outputs, strict=True)), least)
         factors = image.width / fitted.width, image.height / fitted.height
         return [each.scaled(*factors) for each in found]
 
@@ -202,23 +209,41 @@ def _padded(image: Image.Image, detect: _Detect) -> list[Detection]:
     return [each.moved(-across, -down) for each in detect(padded)]
 
 
-def _in_tiles(image: Image.Image, detect: _Detect) -> list[Detection]:
-    """Return what is found in parts of the image, each as large as the detector sees."""
+def _in_parts(image: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return the small faces, looked for in parts of the image; what may be one is looked at once more, enlarged."""
     found: list[Detection] = []
-    for left, top in _tiles(image.size):
-        tile = image.crop((left, top, min(left + TILE, image.width), min(top + TILE, image.height)))
-        found.extend(each.moved(left, top) for each in detect(tile))
-    return without_overlaps(found)
+    for left, top in _corners(image.size):
+        part = image.crop((left, top, min(left + PART, image.width), min(top + PART, image.height)))
+        found.extend(each.moved(left, top) for each in detect(part, LEAST_HINT))
+    hints = without_overlaps(found)
+    sure = [each for each in hints if each.score >= LEAST_SCORE]
+    if sure:
+        return sure
+    return [face for each in hints[:MOST_HINTS] for face in _enlarged(image, each, detect)]
 
 
-def _tiles(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+def _enlarged(image: Image.Image, hint: Detection, detect: _Detect) -> list[Detection]:
+    """Return the face at this place, where there is one."""
+    left, top, width, height = hint.box
+    around = hint.side * AROUND
+    corner = round(left + width / 2 - around / 2), round(top + height / 2 - around / 2)
+    part = image.crop((*corner, corner[0] + round(around), corner[1] + round(around)))
+    moved = (each.moved(*corner) for each in detect(part, LEAST_AGAIN))
+    return [each for each in moved if overlap(each.box, hint.box) > MOST_OVERLAP]
+
+
+def _at_least(found: Sequence[Detection], side: float) -> list[Detection]:
+    return [each for each in found if each.side >= side]
+
+
+def _corners(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
     across, down = (_starts(length) for length in size)
-    if 1 < len(across) * len(down) <= MOST_TILES:
+    if 1 < len(across) * len(down) <= MOST_PARTS:
         yield from ((left, top) for top in down for left in across)
 
 
 def _starts(length: int) -> list[int]:
-    count = max(1, -(-(length - OVERLAP) // (TILE - OVERLAP)))
+    count = max(1, -(-(length - OVERLAP) // (PART - OVERLAP)))
     if count == 1:
         return [0]
-    return [round(number * (length - TILE) / (count - 1)) for number in range(count)]
+    return [round(number * (length - PART) / (count - 1)) for number in range(count)]

@@ -2,14 +2,11 @@
 
 import io
 import struct
-import sys
-import threading
 import warnings
 import zlib
-from collections.abc import Collection, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from collections.abc import Collection
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pillow_heif
@@ -17,6 +14,7 @@ from PIL import AvifImagePlugin, Image
 
 from lora_drop.adapters.flat_remainder import as_filled
 from lora_drop.adapters.jpeg_warnings import check_coded_data
+from lora_drop.adapters.memory_limit import LIMITED, at_most
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
 from lora_drop.adapters.picture_looks import (
     FACES_MEASURED,
@@ -54,11 +52,8 @@ from lora_drop.datasets.images.reading import WholeImage
 
 if TYPE_CHECKING:
     from lora_drop.adapters.faces import OnnxFaces
-if sys.platform == "linux":
-    import resource
 
 QUALITY = 95
-STATM = Path("/proc/self/statm")  # its first number: pages of this process (proc(5))
 PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
 WHOLE_DEPTHS = frozenset({8, 16})
@@ -72,35 +67,6 @@ DECODER_ERRORS = (
     *(ArithmeticError, AttributeError, AssertionError, struct.error, zlib.error),
     Image.DecompressionBombError,
 )
-
-
-# Two threads that set the limit and put it back in turns would leave it where the first one had put it.
-LIMITED = threading.RLock()
-
-
-@contextmanager
-def at_most(more: int) -> Iterator[None]:
-    """Let this process take no more than so many bytes beside what it has, while the block lasts.
-
-    Code that asks for more gets MemoryError, or a library's own error. On Linux alone, as in the
-    functions; elsewhere nothing is bounded. The limit is the process's: one thread at a time has the block.
-    """
-    if sys.platform != "linux":
-        yield
-        return
-    with LIMITED:
-        yield from _limited(more)
-
-
-def _limited(more: int) -> Iterator[None]:
-    soft, hard = resource.getrlimit(resource.RLIMIT_AS)
-    bound = int(STATM.read_text().split()[0]) * resource.getpagesize() + more
-    bounds = [limit for limit in (soft, hard, bound) if limit != resource.RLIM_INFINITY]
-    resource.setrlimit(resource.RLIMIT_AS, (min(bounds), hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_AS, (soft, hard))
 
 
 class PillowPictures:
@@ -143,7 +109,8 @@ class PillowPictures:
             else image
         )
         look = _whole(looked_at(small, header), data, header, small)
-        if self._faces is None or look.two_tones:  # a mask has no face
+        is_mask = look.two_tones and look.grey
+        if self._faces is None or is_mask:
             return look
         shown = shown_to_faces(image, header)
         with LIMITED:  # a decoder's bound on this process's memory is not for the models
