@@ -13,8 +13,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import ChargeState
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.progress import PublicProgress
-from lora_drop.jobs.proof import ProofSheet
-from lora_drop.jobs.public_job import PublicJob
+from lora_drop.jobs.public_job import PublicJob, PublicProof
 from lora_drop.jobs.status import Status
 
 # Fields of later versions; an earlier stack does not send them.
@@ -140,7 +139,7 @@ class JobView:
         return self.public.updated_at if self.public else None
 
     @property
-    def proof(self) -> ProofSheet | None:
+    def proof(self) -> PublicProof | None:
         """The proof sheet, with how much its pictures look like the photos; None where none was ordered."""
         return self.public.proof if self.public else None
 

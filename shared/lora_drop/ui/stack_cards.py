@@ -18,8 +18,8 @@ from lora_drop.jobs.job_problems import (
 )
 from lora_drop.jobs.problems import Problem, codes_of
 from lora_drop.jobs.progress import AT_WORK
-from lora_drop.jobs.proof import Likeness, ProofSheet
-from lora_drop.jobs.public_job import PublicJob
+from lora_drop.jobs.proof import Likeness
+from lora_drop.jobs.public_job import PublicJob, PublicProof
 from lora_drop.jobs.status import Status
 from lora_drop.ui.backends import Action, CardPicture, JobCard, JobFile, JobRow, LogLine, ProofCard
 
@@ -60,7 +60,7 @@ def card_of(document: Mapping[str, Any], sheet: ProofReport | None = None) -> Jo
     )
 
 
-def proof_card(proof: ProofSheet, sheet: ProofReport | None) -> ProofCard:
+def proof_card(proof: PublicProof, sheet: ProofReport | None) -> ProofCard:
     """Return a proof sheet as the page shows it; without its ``proof.json`` what the job itself says."""
     likeness = proof.likeness or Likeness()
     if sheet is None:

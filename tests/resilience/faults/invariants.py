@@ -117,8 +117,9 @@ class Rows(dict[str, Job]):
         if job is None or job.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             state = job.status if job else "no job"
             self.violated(f"{request.job_id}: a POST was accepted while it was {state}")
-        for other in self.values() if job is not None and job.picture is not None else ():
-            if other.picture == job.picture and other is not job and other.intents:
+        order = job.picture if job else None
+        for other in self.values() if order else ():
+            if other.picture == order and other is not job and other.intents:
                 self.violated(f"{request.job_id}: paid for what {other.job_id} is the picture of")
         for earlier in self.requests:
             if earlier.job_id == request.job_id and not _may_follow(earlier, request, job):

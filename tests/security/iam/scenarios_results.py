@@ -214,9 +214,9 @@ def a_picture_is_stored_and_asks_for_its_sheet(harness: Harness) -> None:
     job = with_lora(harness)
     order = picture_orders(job.job_id, None, "ada", 1)[0]
     picture = picture_job(job, order, now=harness.environment.clock.now)
-    for status, known in ((Status.SUBMITTING, {}), (Status.SUBMITTED, {"request_id": REQUEST_ID})):
-        picture = picture.move(status, now=harness.environment.clock.now, **known)
-    harness.environment.add_job(picture)
+    now = harness.environment.clock.now
+    sent = picture.move(Status.SUBMITTING, now=now)
+    harness.environment.add_job(sent.move(Status.SUBMITTED, now=now, request_id=REQUEST_ID))
     result = {"images": [{"url": "https://v3.fal.media/files/a/one.jpeg"}], "prompt": "a photo"}
     delivered(harness, picture.job_id, webhook_body(payload=result))
     harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=make_jpeg())
