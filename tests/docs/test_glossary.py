@@ -22,13 +22,13 @@ STANDARD = frozenset(
     miss model multipart name network no not number object observability occupy one open openapi output over
     overlay owner page parameter parity part patience people permanent person photo picture place plan platform
     png portrait post prefix prepare preview price process proof public publish query question queue range rate
-    raw read refuse reject remainder resolve result room round route row rule run s s3 safetensor sam sample
-    save schema screen secret section security see select send sent serve server service setting share sheet
-    sign simulator single size skill source sqs stack stale start step storage store stream structure style
-    summary table tag tail target task terminal text threshold tiff time timeout too tool total train transfer
-    transient transition transport trigger turbo ui unacceptable unanswered unavailable unit unknown unreachable
-    unreadable unsatisfiable until unusable update upload url usage use v valid validation value variety verdict
-    version view wait warning watch webp weight whole wire word work wrapping write z
+    raw read ready refuse reject remainder resolve result room round route row rule run s s3 safetensor sam
+    sample save schema screen secret section security see select send sent serve server service setting share
+    sheet sign simulator single size skill source sqs stack stale start step storage store stream structure
+    style summary table tag tail target task terminal text threshold tiff time timeout too tool total train
+    transfer transient transition transport trigger turbo ui unacceptable unanswered unavailable unit unknown
+    unreachable unreadable unsatisfiable until unusable update upload url usage use v valid validation value
+    variety verdict version view wait warning watch webp weight whole wire word work wrapping write z
     """.split()  # noqa: SIM905  # a paragraph reads better
 )
 # Irregular forms of words that stand in one of the two lists.

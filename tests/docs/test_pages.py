@@ -15,7 +15,13 @@ from jsonschema import Draft202012Validator
 
 from lora_drop.cli.main import command_of
 from lora_drop.dev.events import HERE, files
-from lora_drop.jobs.events import DETAIL_TYPE, SOURCE, StatusChange
+from lora_drop.jobs.events import (
+    DETAIL_TYPE,
+    PROOF_DETAIL_TYPE,
+    SOURCE,
+    ProofSheetReady,
+    StatusChange,
+)
 from lora_drop.jobs.notifications import MAX_TRIES, pause
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
@@ -241,11 +247,19 @@ def test_every_event_fits_the_schema(status: Status) -> None:
 
 
 def test_example_is_matched_by_pattern() -> None:
-    example, pattern, _ = SHOWN
+    example, pattern, _, _ = SHOWN
     assert wrong(example) == []
     assert json.loads(StatusChange.model_validate(example).model_dump_json()) == example
     assert (pattern["source"], pattern["detail-type"]) == ([SOURCE], [DETAIL_TYPE])
     assert all(example[name] in values for name, values in pattern["detail"].items())
+
+
+def test_example_of_a_proof_sheet_fits() -> None:
+    example = SHOWN[3]
+    assert json.loads(ProofSheetReady.model_validate(example).model_dump_json()) == example
+    schema = json.loads((DOCS / "proof-event.schema.json").read_text())
+    assert list(Draft202012Validator(schema).iter_errors(example)) == []
+    assert f"`{PROOF_DETAIL_TYPE}`" in PAGE
 
 
 def test_example_has_real_timestamps() -> None:

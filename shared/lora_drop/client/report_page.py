@@ -1,13 +1,16 @@
 """The report of a job's dataset and its proof sheet: which job's folder has it, its bytes, and its files on this machine."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-from lora_drop.client.errors import CommandError
+from botocore.exceptions import BotoCoreError, ClientError
+
+from lora_drop.client.download import MISSING
+from lora_drop.client.errors import CommandError, StackUnreachableError
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports import html_text, json_text
@@ -53,6 +56,24 @@ def proof_content(stack: Stack, job: Mapping[str, Any], name: str) -> bytes:
     bucket, _, prefix = job["location"].removeprefix("s3://").partition("/")
     key = f"{prefix}{PROOF_FOLDER}/{name}"
     return bytes(stack.client("s3").get_object(Bucket=bucket, Key=key)["Body"].read())
+
+
+def if_there(job_id: str, read: Callable[[], bytes]) -> bytes | None:
+    """Return a file of a job, as one of these two reads it; None where there is none. Raises StackUnreachableError."""
+    try:
+        return read()
+    except ClientError as error:
+        if error.response.get("Error", {}).get("Code") in MISSING:
+            return None
+        raise _unread(job_id, error) from error
+    except (OSError, BotoCoreError) as error:
+        raise _unread(job_id, error) from error
+
+
+def _unread(job_id: str, error: Exception) -> StackUnreachableError:
+    return StackUnreachableError(
+        f"A file of {job_id} cannot be read now: {error}. Try it again in a moment."
+    )
 
 
 @dataclass(frozen=True, slots=True)

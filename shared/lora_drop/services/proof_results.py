@@ -7,7 +7,14 @@ from time import monotonic
 from lora_drop.datasets.archives import RangedReader, read_member, structure_of
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
 from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
-from lora_drop.datasets.faces.likeness import Comparison, Trained, compare, photo_face, picture_face
+from lora_drop.datasets.faces.findings import is_of_a_person
+from lora_drop.datasets.faces.likeness import (
+    ComparedPictures,
+    Trained,
+    compare,
+    photo_face,
+    picture_face,
+)
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import CONVERTED, SNIFFED, TRAINED, sniff
 from lora_drop.datasets.images.header import InvalidImageError, check_size
@@ -38,7 +45,6 @@ PATIENCE = PROOF_PATIENCE.total_seconds()
 # More photos do not move their centre, and each takes time.
 MOST_PHOTOS = 100
 SHOWN_PHOTOS = 12
-NOT_OF_ONE_PERSON = "style"
 PICTURE_SUFFIXES = (".jpg", ".jpeg", ".png")
 # Of 255. No photo has less light in its brightest twentieth; a JPEG's black is not always 0.
 BLACK = 2
@@ -104,20 +110,21 @@ class ProofResults:
 
     def _compared(
         self, job: Job, pictures: Sequence[Job], seen: dict[str, _Seen | None]
-    ) -> tuple[Comparison | None, _Dataset]:
+    ) -> tuple[ComparedPictures | None, _Dataset]:
         dataset = _Dataset()
-        if self.faces is None or job.preset == NOT_OF_ONE_PERSON:
+        values = job.parameters.values if job.parameters else {}
+        if self.faces is None or not is_of_a_person(job.preset, values):
             return None, dataset
         if not any(each and not each.black for each in seen.values()):
-            return Comparison(Likeness(advice=NOTHING_MADE)), dataset
+            return ComparedPictures(Likeness(advice=NOTHING_MADE)), dataset
         try:
             self._look_at(job, dataset)
             return self._comparison(job, pictures, seen, dataset, self.faces), dataset
         except (DatasetUnreadableError, DatasetRejectedError):
-            return Comparison(Likeness(advice=GONE)), dataset
+            return ComparedPictures(Likeness(advice=GONE)), dataset
         except INTERNAL_ERRORS as mistake:
             # The same photos would break it for ever, and the pictures are paid.
-            return Comparison(Likeness(advice=BROKEN.format(place_of(mistake)))), dataset
+            return ComparedPictures(Likeness(advice=BROKEN.format(place_of(mistake)))), dataset
 
     def _comparison(
         self,
@@ -126,7 +133,7 @@ class ProofResults:
         seen: dict[str, _Seen | None],
         dataset: _Dataset,
         faces: FaceComparer,
-    ) -> Comparison:
+    ) -> ComparedPictures:
         photos = [(each.name, each.face.crop) for each in dataset.photos if each.face]
         shown = {_number(each): seen[each.job_id] for each in pictures}
         shown = {number: each for number, each in shown.items() if each and not each.black}
@@ -216,7 +223,7 @@ def _report(
     job: Job,
     pictures: Sequence[Job],
     seen: dict[str, _Seen | None],
-    comparison: Comparison | None,
+    comparison: ComparedPictures | None,
     dataset: _Dataset,
 ) -> ProofReport:
     found = comparison.likeness if comparison else Likeness()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
@@ -11,15 +11,13 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-from botocore.exceptions import BotoCoreError, ClientError
 from pydantic import ValidationError
 
 from lora_drop.client.archive import key_of
-from lora_drop.client.download import MISSING
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.job_view import public_job
-from lora_drop.client.report_page import proof_content, report_content
+from lora_drop.client.report_page import if_there, proof_content, report_content
 from lora_drop.client.result_files import LORA
 from lora_drop.client.stack_client import StackClient
 from lora_drop.client.usage import job_usage
@@ -183,7 +181,7 @@ class StackBackend:
     def report(self, job_id: str) -> bytes | None:
         """Return ``report.html`` of a job's dataset; None where there is none (yet, or any more)."""
         job = self.client.job(job_id)
-        return _if_there(job_id, partial(report_content, self.client.stack, job, REPORT_PAGE))
+        return if_there(job_id, partial(report_content, self.client.stack, job, REPORT_PAGE))
 
     def picture(self, job_id: str, number: int) -> bytes | None:
         """Return a picture of a job's proof sheet; None where there is none."""
@@ -237,7 +235,7 @@ class StackBackend:
 
     def _of_proof(self, job: Mapping[str, Any], name: str) -> bytes | None:
         """Return a file of a job's proof sheet; None where there is none."""
-        return _if_there(job["job_id"], partial(proof_content, self.client.stack, job, name))
+        return if_there(job["job_id"], partial(proof_content, self.client.stack, job, name))
 
     def _silent(self, job_id: str, error: StackUnreachableError) -> JobCard:
         """Return what was seen last of a job, with why nothing new is known; raises the error for one never seen."""
@@ -291,21 +289,3 @@ def _unseen(job_id: str, sent: _Sent) -> JobCard:
             "lora-drop doctor"
         )
     return JobCard(job_id, sent.name, Status.RECEIVED, waiting=waiting)
-
-
-def _if_there(job_id: str, read: Callable[[], bytes]) -> bytes | None:
-    """Return a file of a job; None where there is none, and StackUnreachableError is raised where that is not known."""
-    try:
-        return read()
-    except ClientError as error:
-        if error.response.get("Error", {}).get("Code") in MISSING:
-            return None
-        raise _unread(job_id, error) from error
-    except (OSError, BotoCoreError) as error:
-        raise _unread(job_id, error) from error
-
-
-def _unread(job_id: str, error: Exception) -> StackUnreachableError:
-    return StackUnreachableError(
-        f"A file of {job_id} cannot be read now: {error}. Try it again in a moment."
-    )

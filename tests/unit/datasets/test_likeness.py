@@ -9,7 +9,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from lora_drop.datasets.faces.face import CROP_BYTES, FacesSeen
-from lora_drop.datasets.faces.likeness import Comparison, Trained, compare, photo_face, picture_face
+from lora_drop.datasets.faces.likeness import (
+    ComparedPictures,
+    Trained,
+    compare,
+    photo_face,
+    picture_face,
+)
 from tests.support.faces import make_face, make_group
 from tests.support.likeness import ADA, LabelComparer
 
@@ -18,7 +24,7 @@ ENOUGH = Trained(images=24, steps=2500, usual_steps=2500, captioned=True)
 
 def compared(
     *pictures: str, photos: Sequence[str] = ADA, trained: Trained = ENOUGH, faceless: int = 0
-) -> Comparison:
+) -> ComparedPictures:
     """These pictures against these photos, by what they are called."""
     crops = [label.encode().ljust(CROP_BYTES, b"\0") for label in (*photos, *pictures)]
     numbers = range(1, len(pictures) + 1)
@@ -31,7 +37,7 @@ def compared(
     )
 
 
-def numbers(found: Comparison) -> list[float | None]:
+def numbers(found: ComparedPictures) -> list[float | None]:
     return [each.likeness for each in found.likeness.pictures]
 
 

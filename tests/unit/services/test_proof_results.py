@@ -9,6 +9,7 @@ from jsonschema import Draft202012Validator
 
 from lora_drop.datasets.faces.face import Similarities
 from lora_drop.datasets.reports.proof_sheet import ProofReport
+from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import EventsUnavailableError
 from lora_drop.jobs.job import Job
@@ -133,8 +134,16 @@ def test_lost_event_is_tried_again() -> None:
     assert len(training.world.events.sheets) == 2
 
 
-def test_style_has_pictures_alone() -> None:
-    training = trained(*OWN, preset="style")
+@pytest.mark.parametrize(
+    "style",
+    [
+        {"preset": "style"},
+        {"parameters": TrainingParameters.model_validate({"steps": 1000, "is_style": True})},
+    ],
+    ids=["preset", "the trainer's own switch"],
+)
+def test_style_has_pictures_alone(style: dict[str, Any]) -> None:
+    training = trained(*OWN, **style)
 
     assert training.measure().likeness is None
     report = json.loads(training.file("proof.json"))

@@ -13,6 +13,7 @@ from lora_drop.datasets.faces.variety import angle_hint, setting_hint
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import FaceMark, FaceReport
+from lora_drop.fal.trainers.fields import Value
 from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
 MOST_REPORTED = 20  # faces of one photo
@@ -62,9 +63,13 @@ class _Compared:
 
 def shows_a_person(resolved: ResolvedParameters) -> bool:
     """Return whether a training is of one person; one of a style is not, whatever its photos show."""
-    values = resolved.values.values
+    return is_of_a_person(resolved.preset, resolved.values.values)
+
+
+def is_of_a_person(preset: str | None, values: Mapping[str, Value]) -> bool:
+    """Return the same for a preset and a training's values."""
     said = any(values.get(name) == value for name, value in STYLE_VALUES.items())
-    return resolved.preset != STYLE and not said
+    return preset != STYLE and not said
 
 
 def findings_of(

@@ -7,21 +7,17 @@ from statistics import median
 from lora_drop.datasets.dataset import GOOD_IMAGES
 from lora_drop.datasets.faces.face import Face, FacesSeen, Similarities
 from lora_drop.datasets.faces.groups import centre_similarities, people_in
-from lora_drop.datasets.faces.hints import can_be_compared, mark_of
+from lora_drop.datasets.faces.hints import can_be_compared
 from lora_drop.datasets.faces.thresholds import (
     COPIED_PHOTO,
     ENOUGH_FACES,
     LOW_LIKENESS,
     OTHER_PERSON,
-    SMALL_FACE,
 )
-from lora_drop.datasets.report import FaceMark
 from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.jobs.proof import Likeness, PictureLikeness
 
 DIGITS = 2
-# A picture may show others beside the person, who is the largest then.
-CLEAR_MARKS = (None, FaceMark.TURNED, FaceMark.SEVERAL)
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +34,7 @@ class Trained:
 
 
 @dataclass(frozen=True, slots=True)
-class Comparison:
+class ComparedPictures:
     """What a proof sheet shows: the likeness, and by its name each photo's cosine to the centre of the others."""
 
     likeness: Likeness
@@ -51,11 +47,9 @@ def photo_face(seen: FacesSeen | None) -> Face | None:
 
 
 def picture_face(seen: FacesSeen | None) -> Face | None:
-    """Return the face of a picture; None where it has none that is clear."""
+    """Return the face of a picture, the largest also where there are others; None where it is not clear."""
     main = seen.main if seen else None
-    if seen is None or main is None or not main.crop or main.pixels < SMALL_FACE:
-        return None
-    return main if mark_of(seen) in CLEAR_MARKS else None
+    return main if main and can_be_compared(FacesSeen((main,))) else None
 
 
 def compare(
@@ -65,7 +59,7 @@ def compare(
     pictures: Sequence[int],
     faceless: Sequence[int] = (),
     trained: Trained | None = None,
-) -> Comparison:
+) -> ComparedPictures:
     """Return how much the pictures look like the person whom most photos show.
 
     ``similarities``: of the photos' faces in the order of their names, then of the pictures' in the order of their
@@ -91,7 +85,7 @@ def compare(
     )
     advice = advice_on(likeness, len(own), trained or Trained())
     among = {} if usual is None else {photos[at]: _rounded(like[at]) for at in own}
-    return Comparison(likeness.model_copy(update={"advice": advice}), among)
+    return ComparedPictures(likeness.model_copy(update={"advice": advice}), among)
 
 
 def advice_on(likeness: Likeness, photos: int, trained: Trained) -> str:
