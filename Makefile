@@ -41,7 +41,7 @@ $(UV):
 	PIP_ROOT_USER_ACTION=ignore $(STARTER) -m pip install --quiet --disable-pip-version-check --upgrade \
 	  --require-hashes --target "$(STARTED)" --requirement "$(STARTED).txt"
 
-$(VENV): $(UV) requirements-dev.txt pyproject.toml
+$(VENV): $(UV) requirements-dev.txt pyproject.toml hatch_build.py
 	"$(UV)" venv --quiet --clear --python 3.13 .venv
 	"$(UV)" pip sync --quiet --compile-bytecode --require-hashes requirements-dev.txt
 	"$(UV)" pip install --quiet --no-deps --editable .

@@ -1,0 +1,319 @@
+"""Faces with the real models: the sample's portrait, whole, turned, close, small, covered and blurred."""
+
+import importlib.util
+import subprocess
+import sys
+import threading
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image, ImageFilter
+
+from lora_drop.adapters import faces as adapter
+from lora_drop.adapters.faces import OnnxFaces, faces_available
+from lora_drop.adapters.pillow import PillowPictures
+from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
+from lora_drop.datasets.images.describe import describe
+from lora_drop.datasets.images.pictures import ImageInspection
+from lora_drop.datasets.images.reading import WholeImage
+from tests.support.sample_faces import in_large_photo, masked, portrait, sample_photos
+from tests.support.photos import encoded, picture, with_exif
+
+FACES = OnnxFaces()
+PICTURES = PillowPictures(FACES)
+TURN = Image.Transpose
+SAME, OTHER = 0.45, 0.35
+MEMORY = """
+    import re, sys
+    from pathlib import Path
+    from lora_drop.adapters.faces import OnnxFaces
+    from lora_drop.adapters.pillow import PillowPictures
+    from lora_drop.datasets.images.describe import describe
+    from lora_drop.datasets.images.reading import WholeImage
+    faces = OnnxFaces()
+    data = Path(sys.argv[1]).read_bytes()
+    looks = [PillowPictures(faces).look(data, describe(WholeImage(data))) for _ in range(5)]
+    faces.similarities([look.faces.main.crop for look in looks])
+    print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
+"""
+
+
+def seen(photo: Image.Image) -> FacesSeen:
+    return FACES.seen(photo, photo.size)
+
+
+def looked(data: bytes, pictures: PillowPictures = PICTURES) -> ImageInspection:
+    return pictures.look(data, describe(WholeImage(data)))
+
+
+def close(one: Box, other: Box) -> bool:
+    pairs = zip(
+        (one.left, one.top, one.width, one.height),
+        (other.left, other.top, other.width, other.height),
+        strict=True,
+    )
+    return all(abs(a - b) < 0.03 for a, b in pairs)
+
+
+@pytest.mark.parametrize("name", sorted(sample_photos()))
+def test_the_samples_face_is_found(name: str) -> None:
+    found = seen(sample_photos()[name])
+
+    [face] = found.faces
+    assert face.score > 0.9
+    assert face.turns == 0
+    assert abs(face.yaw) < 0.2
+    assert face.sharpness > 100
+    assert face.covered < 0.5
+    assert len(face.crop) == CROP_BYTES
+    assert len(found.surroundings) == 192
+
+
+def test_the_samples_photos_are_one_person() -> None:
+    crops = [face.crop for photo in sample_photos().values() for face in seen(photo).faces]
+
+    cosines = np.array(FACES.similarities(crops))
+
+    assert cosines.shape == (14, 14)
+    assert np.allclose(np.diag(cosines), 1)
+    assert np.allclose(cosines, cosines.T)
+    assert cosines.min() > SAME
+
+
+def test_another_person_is_not_alike(corpora: Path) -> None:
+    other = looked((corpora / "img/exif-samples/tiff__DudleyLeavittUtah.tiff").read_bytes())
+    assert other.faces
+    assert other.faces.main
+
+    both = FACES.similarities([_crop(portrait()), other.faces.main.crop])
+
+    assert both[0][1] < OTHER
+
+
+def _crop(photo: Image.Image) -> bytes:
+    [face] = seen(photo).faces
+    return face.crop
+
+
+def test_same_photo_gives_same_numbers() -> None:
+    photo = portrait()
+    again = OnnxFaces()
+
+    assert seen(photo) == again.seen(photo, photo.size)
+    crops = [_crop(photo), _crop(sample_photos()["astronaut-12.jpg"])]
+    assert FACES.similarities(crops) == again.similarities(crops)
+
+
+@pytest.mark.parametrize(
+    ("turn", "turns"), [(TURN.ROTATE_90, 1), (TURN.ROTATE_180, 2), (TURN.ROTATE_270, 3)]
+)
+def test_turned_face_is_found(turn: Image.Transpose, turns: int) -> None:
+    photo = portrait()
+    [upright], [face] = seen(photo).faces, seen(photo.transpose(turn)).faces
+
+    assert face.turns == turns
+    assert FACES.similarities([upright.crop, face.crop])[0][1] > 0.99
+    assert abs(face.yaw - upright.yaw) < 0.1
+    # Where the face is in the photo as it lies.
+    mask = Image.new("L", photo.size)
+    box = upright.box
+    mask.paste(255, _pixels(box, photo.size))
+    there = mask.transpose(turn).getbbox()
+    assert there
+    assert np.allclose(_pixels(face.box, photo.transpose(turn).size), there, atol=12)
+
+
+def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
+    left, top = box.left * size[0], box.top * size[1]
+    right, bottom = left + box.width * size[0], top + box.height * size[1]
+    return round(left), round(top), round(right), round(bottom)
+
+
+def test_face_that_fills_the_photo() -> None:
+    photo = portrait()
+    [face] = seen(photo).faces
+    left, top, right, bottom = _pixels(face.box, photo.size)
+    close_up = photo.crop((left + 25, top + 30, right - 25, bottom - 30))
+    assert FACES._detected(close_up) == []
+
+    [found] = seen(close_up).faces
+
+    assert close(found.box, Box(0, 0, 1, 1))
+    assert FACES.similarities([face.crop, found.crop])[0][1] > SAME
+
+
+@pytest.mark.parametrize("pixels", [20, 40, 120])
+def test_small_face_in_large_photo(pixels: int) -> None:
+    look = looked(encoded(in_large_photo(pixels), "JPEG", quality=92))
+
+    assert look.faces
+    [face] = look.faces.faces
+    assert abs(face.pixels - pixels) <= max(3, pixels // 5)
+    assert abs(face.box.left + face.box.width / 2 - 0.6) < 0.05
+
+
+def test_nothing_is_no_face() -> None:
+    for seed in range(3):
+        assert seen(picture(600, 512, seed=seed)) == FacesSeen()
+
+
+def test_covered_face_is_noticed() -> None:
+    [face] = seen(masked(portrait())).faces
+    assert face.covered > 0.67
+
+
+def test_blurred_face_is_less_sharp() -> None:
+    [face] = seen(portrait().filter(ImageFilter.GaussianBlur(7))).faces
+    assert face.sharpness < 25
+
+
+def test_profile_has_a_yaw() -> None:
+    """The landmarks of a head that turns: its nose moves to one eye and beyond."""
+    from lora_drop.adapters.face_measures import yaw  # noqa: PLC0415
+
+    mouth = (40 + 90j, 60 + 90j)
+    ahead, half, profile = (yaw((30 + 50j, 70 + 50j, x + 70j, *mouth)) for x in (50, 60, 75))
+    assert (ahead, half, profile) == (0.0, 0.5, 1.0)
+    assert yaw((30 + 50j, 70 + 50j, 25 + 70j, *mouth)) == -1.0
+
+
+def test_surroundings_leave_the_face_out() -> None:
+    photo = portrait()
+    [face] = seen(photo).faces
+    other = photo.copy()
+    other.paste((0, 255, 0), _pixels(face.box, photo.size))
+
+    boxes = [face.box]
+    same = adapter.surroundings(photo, boxes)
+
+    assert same == adapter.surroundings(other, boxes)
+    assert same != adapter.surroundings(Image.new("RGB", photo.size, "white"), boxes)
+    middle = 3 * len(same) // 8
+    assert same[middle + 9 : middle + 12] == bytes(3)
+
+
+def test_no_embedding_is_kept() -> None:
+    own = OnnxFaces()
+    photo = portrait()
+    face = own.seen(photo, photo.size).main
+    assert face
+    own.similarities([face.crop, face.crop])
+
+    kept = vars(own)
+
+    assert sorted(kept) == ["_detector", "_loading", "_recognizer"]
+    for session in (own._detector, own._recognizer):
+        values = [value for value in vars(session).values() if isinstance(value, np.ndarray)]
+        assert values == []
+    assert "crop" not in repr(face)
+
+
+def test_threads_share_the_models() -> None:
+    own, photo = OnnxFaces(), portrait()
+    found: list[FacesSeen] = []
+
+    def look() -> None:
+        found.append(own.seen(photo, photo.size))
+
+    threads = [threading.Thread(target=look) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert found == [seen(photo)] * 4
+
+
+@pytest.mark.parametrize("crops", [[b""], [bytes(CROP_BYTES), bytes(100)]])
+def test_crop_of_another_size_fails(crops: list[bytes]) -> None:
+    with pytest.raises(ValueError, match="37632"):
+        FACES.similarities(crops)
+
+
+def test_no_crops_have_no_similarities() -> None:
+    assert list(FACES.similarities([])) == []
+
+
+def test_faces_are_available_here() -> None:
+    assert faces_available()
+
+
+def test_missing_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
+    real = importlib.util.find_spec
+
+    def without(name: str, *more: Any) -> Any:
+        return None if name == "onnxruntime" else real(name, *more)
+
+    monkeypatch.setattr(importlib.util, "find_spec", without)
+    assert not faces_available()
+
+
+@pytest.mark.parametrize("name", ["DETECTOR", "RECOGNIZER"])
+def test_missing_model_is_noticed(
+    name: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(adapter, name, tmp_path / "none.onnx")
+    assert not faces_available()
+
+
+def test_faces_are_not_looked_for() -> None:
+    data = encoded(portrait(), "JPEG")
+    assert looked(data, PillowPictures()).faces is None
+
+
+def test_look_stays_as_it_was() -> None:
+    data = encoded(in_large_photo(900), "JPEG", quality=92)
+    before, after = looked(data, PillowPictures()), looked(data)
+
+    assert (before.fingerprint ^ after.fingerprint).bit_count() <= 8
+    assert abs(before.sharpness - after.sharpness) < 0.2 * before.sharpness
+    assert abs(before.brightness - after.brightness) < 1
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "PNG", "WEBP", "TIFF", "HEIF"])
+def test_turned_by_its_orientation(kind: str) -> None:
+    """A photo that its metadata turns upright is not called turned."""
+    lying = portrait().transpose(TURN.ROTATE_90)
+    look = looked(with_exif(lying, kind, 6))
+
+    assert look.faces
+    [face] = look.faces.faces
+    assert face.turns == 0
+    [upright] = seen(portrait()).faces
+    assert close(face.box, upright.box)
+    assert abs(face.pixels - upright.pixels) < 10
+
+
+@pytest.mark.parametrize("mode", ["L", "P", "CMYK", "RGBA", "LA", "I;16"])
+def test_every_kind_of_pixels(mode: str) -> None:
+    photo = portrait()
+    grey = photo.convert("L")
+    as_16 = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    image = {"I;16": as_16, "LA": grey.convert("LA")}.get(mode) or photo.convert(mode)
+
+    look = looked(encoded(image, "JPEG" if mode == "CMYK" else "PNG"))
+
+    assert look.faces
+    assert len(look.faces.faces) == 1
+
+
+def test_mending_looks_for_faces_too() -> None:
+    data = encoded(portrait().convert("RGBA"), "PNG")
+    look, _ = PICTURES.look_and_mend(data, describe(WholeImage(data)), keep_metadata=False)
+    assert look.faces
+    assert len(look.faces.faces) == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone says it in /proc")
+@pytest.mark.promise("it can be operated")
+def test_memory_with_both_models(tmp_path: Path) -> None:
+    """Looking for faces in photos of 12 megapixels takes at most 250 MiB, the whole process included."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encoded(portrait().resize((3000, 4000)), "JPEG"))
+    code = "\n".join(line[4:] for line in MEMORY.splitlines())
+    done = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True
+    )
+    assert int(done.stdout) < 250 * 1024
