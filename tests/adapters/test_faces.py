@@ -18,8 +18,8 @@ from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.images.reading import WholeImage
-from tests.support.sample_faces import in_large_photo, masked, portrait, sample_photos
 from tests.support.photos import encoded, picture, with_exif
+from tests.support.sample_faces import in_large_photo, masked, portrait, sample_photos
 
 FACES = OnnxFaces()
 PICTURES = PillowPictures(FACES)
