@@ -9,10 +9,13 @@ import pytest
 
 from functions.store.handler import handler as store
 from functions.submit.handler import bootstrap, handler
+from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
 from tests.support.builders import (
     ARTIFACTS,
+    NOW,
     REQUEST_ID,
     make_dataset,
     make_job,
@@ -253,3 +256,36 @@ def test_store_is_logged_and_counted(
     assert any("ResultStored" in line for line in output)
     assert [line["ResultFailed"] for line in output if "ResultFailed" in line] == [[1.0]]
     assert FAL_KEY not in json.dumps(output) + caplog.text
+
+
+@pytest.mark.parametrize("proof", [None, ProofSheet()], ids=["no sheet", "pictures not opened"])
+def test_message_of_a_sheet_is_handled(
+    environment: LambdaEnvironment, proof: ProofSheet | None
+) -> None:
+    """A message about the proof sheet of a training finishes what can be finished, and is done."""
+    job = environment.add_job(make_job(Status.SUCCEEDED, proof=proof))
+    assert handled(event("proof_batch")) == {"batchItemFailures": []}
+    assert environment.job(job.job_id) == job
+    [line] = [
+        line for line in environment.output_lines() if line.get("message") == "proof sheet handled"
+    ]
+    assert (line["job_id"], line["done"]) == (job.job_id, False)
+
+
+@pytest.mark.parametrize("proof_of", ["nobody-0000000000", "", "../..", 7])
+def test_message_of_an_unknown_sheet_returns(
+    environment: LambdaEnvironment, proof_of: object
+) -> None:
+    """A message about a job that is not there, or that can be none, comes back and becomes a dead letter."""
+    good = notice(environment.drop())
+    assert failed_messages(handled(queue_event({"proof_of": proof_of}, good))) == ["message-1"]
+    assert environment.only_job().status is Status.SUBMITTED
+
+
+def test_sheet_of_a_forgotten_job_is_dropped(environment: LambdaEnvironment) -> None:
+    """A message about a job that was forgotten in the meantime is done, and its log line names no job."""
+    job = environment.add_job(make_job(Status.SUCCEEDED, proof=ProofSheet()))
+    environment.jobs.begin(job, Erasure.of(job, now=NOW, dropped_by=NOW))
+    assert handled(event("proof_batch")) == {"batchItemFailures": []}
+    [line] = [line for line in environment.output_lines() if "forgotten" in str(line)]
+    assert "job_id" not in line

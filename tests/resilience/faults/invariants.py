@@ -118,15 +118,10 @@ class Rows(dict[str, Job]):
         if job is None or job.status not in (Status.SUBMITTING, Status.SUBMIT_UNKNOWN):
             state = job.status if job else "no job"
             self.violated(f"{request.job_id}: a POST was accepted while it was {state}")
-        if job is not None and job.picture is not None:
-            same = [
-                each for each in self.values() if each.picture == job.picture and each is not job
-            ]
-            for other in same:
-                if other.intents:
-                    self.violated(
-                        f"{request.job_id}: paid for what {other.job_id} is the picture of"
-                    )
+        order = job.picture if job else None
+        for other in self.values() if order else ():
+            if other.picture == order and other is not job and other.intents:
+                self.violated(f"{request.job_id}: paid for what {other.job_id} is the picture of")
         for earlier in self.requests:
             if earlier.job_id == request.job_id and not _may_follow(earlier, request, job):
                 self.violated(f"{request.job_id}: paid twice")

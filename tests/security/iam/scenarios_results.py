@@ -216,9 +216,8 @@ def a_picture_is_stored_and_asks_for_its_sheet(harness: Harness) -> None:
     order = picture_orders(job.job_id, None, "ada", 1)[0]
     picture = picture_job(job, order, now=harness.environment.clock.now)
     now = harness.environment.clock.now
-    picture = picture.move(Status.SUBMITTING, now=now)
-    picture = picture.move(Status.SUBMITTED, now=now, request_id=REQUEST_ID)
-    harness.environment.add_job(picture)
+    sent = picture.move(Status.SUBMITTING, now=now)
+    harness.environment.add_job(sent.move(Status.SUBMITTED, now=now, request_id=REQUEST_ID))
     result = {"images": [{"url": "https://v3.fal.media/files/a/one.jpeg"}], "prompt": "a photo"}
     delivered(harness, picture.job_id, webhook_body(payload=result))
     harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=make_jpeg())
