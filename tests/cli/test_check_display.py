@@ -126,7 +126,7 @@ def test_next_command_has_the_same_options() -> None:
         read = each.make_context(what, words).params
         assert parameters_of({name: read.get(name) for name in GIVEN}, read["parameter"]) == GIVEN
     check, train = ({each.name for each in taken[what].params} for what in ("check", "train"))
-    others = {"parameter", "key", "yes", "json_output", "output"}
+    others = {"parameter", "key", "yes", "json_output", "output", "no_faces"}
     assert (
         check & train - others == OPTIONS.keys() | NAMED | FLAGS == GIVEN.keys() - {"network_rank"}
     )

@@ -57,6 +57,16 @@ JOBS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
             "It was refused before it was accepted, so nothing was paid.",
             "Nothing: it is tried again by itself every few minutes.",
         ),
+        "lora_missing": (
+            "A picture of a proof sheet could not be made: the LoRA is no longer in the models bucket.",
+            "fal fetches the LoRA from there when the picture is made; nothing was paid for this one.",
+            "Put the LoRA back if you need it. The proof sheet goes without this picture; the training is not touched.",
+        ),
+        "picture_blackened": (
+            "fal's safety checker has made a picture of a proof sheet black.",
+            "It looks at what was made, not at your photos, and is sometimes wrong; fal bills the picture all the same.",
+            "Nothing: the other pictures count, and the LoRA is not touched.",
+        ),
         "result_expired": (
             "fal no longer knows the request.",
             "fal keeps the result of a request for a limited time, and it was not fetched in that time.",
