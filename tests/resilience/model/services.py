@@ -23,6 +23,7 @@ from lora_drop.jobs.ids import webhook_token
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.services.copy import Copier
 from lora_drop.services.copy_attempt import CopyRequest
+from lora_drop.services.latest import LatestLoras
 from lora_drop.services.record import Record
 from lora_drop.services.store import ResultStorer
 from tests.resilience.model.replay import Replay
@@ -63,6 +64,15 @@ class _Unpublished(Record):
         return bool(job)
 
 
+class _NoLatest(LatestLoras):
+    """The newest LoRAs of datasets, which are files and as such left out."""
+
+    __slots__ = ()
+
+    def before(self, job: Job) -> tuple[str, ...]:
+        return job.earlier
+
+
 class _Storer(ResultStorer):
     """A ResultStorer whose copies are answered by the model."""
 
@@ -77,7 +87,8 @@ class _Storer(ResultStorer):
 class _Services(Assembly):
     @property
     def record(self) -> Record:
-        return _Unpublished(self.jobs, self.results, self.events, self.clock)
+        latest = _NoLatest(self.results)
+        return _Unpublished(self.jobs, self.results, self.events, self.clock, latest=latest)
 
     def storer_named(self, owner: str) -> ResultStorer:
         return _Storer(
