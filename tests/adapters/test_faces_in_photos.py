@@ -31,6 +31,8 @@ MEMORY = """
     faces.similarities([look.faces.main.crop for look in looks])
     print(re.search(r"VmHWM:\\s+(\\d+) kB", Path("/proc/self/status").read_text())[1])
 """
+# Its threads for telemetry hold open files of SQLite and sockets.
+SOCKETS = 'print(any("socket:" in str(each.resolve()) for each in Path("/proc/self/fd").iterdir()))'
 
 
 def looked(data: bytes, pictures: PillowPictures = PICTURES) -> ImageInspection:
@@ -107,3 +109,22 @@ def test_memory_with_both_models(tmp_path: Path) -> None:
         [sys.executable, "-c", code, str(photo)], capture_output=True, text=True, check=True
     )
     assert int(done.stdout) < 250 * 1024
+
+
+@pytest.mark.promise("nothing leaks")
+def test_models_send_and_write_nothing(tmp_path: Path) -> None:
+    """Looking for faces opens no connection and writes no file: the library's telemetry is off before it is loaded."""
+    photo = tmp_path / "photo.jpg"
+    photo.write_bytes(encoded(portrait(), "JPEG"))
+    home = tmp_path / "home"
+    home.mkdir()
+    code = "\n".join(line[4:] for line in f"{MEMORY}    {SOCKETS}".splitlines())
+    done = subprocess.run(  # noqa: S603  # our own words
+        [sys.executable, "-c", code, str(photo)],
+        env={"PYTHONPATH": ":".join(sys.path), "HOME": str(home)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert done.stdout.splitlines()[1:] == ["False"]
+    assert list(home.rglob("*")) == []

@@ -6,6 +6,7 @@ variables of ``OnnxFaces.similarities`` and live nowhere else.
 """
 
 import importlib.util
+import os
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -131,9 +132,11 @@ class OnnxFaces:
 
 def _session(model: Path) -> "InferenceSession":
     """Load a model for one thread; its 8-bit weights become floats once, here, and not with each picture."""
+    # Read when the library is loaded. Else it looks up Microsoft's host and writes an id of this machine to the disk;
+    # its own call ends “non-essential” events alone (Privacy.md in the package).
+    os.environ["ORT_DISABLE_TELEMETRY"] = "1"
     import onnxruntime  # noqa: PLC0415  # the check without faces does without
 
-    onnxruntime.disable_telemetry_events()
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = options.inter_op_num_threads = 1
     options.log_severity_level = ERRORS_ALONE
