@@ -139,6 +139,7 @@ class World:
             checker=Checker(self.pictures, self.fal, partial(check_checkpoint, record=self.record)),
             mender=Mender(self.pictures),
             application=APPLICATION,
+            proofs=self.proof_orders,
             proof_sheet=self.proof_sheet,
             notify_hosts=AllowedHosts(["customer.example"]),
         )

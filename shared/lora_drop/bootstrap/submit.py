@@ -116,6 +116,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             ),
             mender=Mender(self.pictures),
             application=settings.fal_application,
+            proofs=self._proof_orders(record, settings.inbox_queue_url),
             proof_sheet=settings.proof_sheet,
             notify_hosts=settings.allowed_notify_hosts,
         )

@@ -163,6 +163,12 @@ def ordered_sheet(trainer: str, *, wanted: bool, now: datetime) -> ProofSheet | 
     return ProofSheet()
 
 
+def sheet_of_earlier(job: Job) -> ProofSheet:
+    """Return what a job has in place of a sheet whose files are those of an earlier job."""
+    note = f"The one of this LoRA belongs to {job.job_id}: lora-drop job {job.job_id} shows it."
+    return ProofSheet(note=note, done_at=job.updated_at)
+
+
 def picture_job(parent: Job, order: PictureOrder, *, now: datetime) -> Job:
     """Return the job of one picture, as it waits to be sent."""
     return Job(

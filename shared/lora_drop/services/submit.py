@@ -19,7 +19,7 @@ from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.dispatch import Dispatcher
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
 from lora_drop.services.mend import Mender
-from lora_drop.services.proof_sheets import ordered_sheet
+from lora_drop.services.proof_sheets import ProofOrders, ordered_sheet, sheet_of_earlier
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
 
@@ -45,6 +45,7 @@ class Submitter:
     checker: Checker
     mender: Mender
     application: str
+    proofs: ProofOrders
     proof_sheet: bool = False
     notify_hosts: AllowedHosts = field(default_factory=lambda: AllowedHosts(()))
 
@@ -171,7 +172,22 @@ class Submitter:
             return self.record.write(job, claimed, claim=Claim(owner))
         if not same.terminal:
             return self._waiting(job, same, ready.content_digest)
-        return self._given(job, ready, same)
+        return self._given(job, ready, self._with_sheet(same, found), found)
+
+    def _with_sheet(self, same: Job, found: OpenDataset) -> Job:
+        """Return the earlier job, with a proof sheet where this dataset orders one and that LoRA has none.
+
+        It is ordered there, so however often the same comes it is one sheet. What the stack does by itself for a new LoRA
+        is not reason enough: the same dataset once more costs nothing unless it says so.
+        """
+        if not proof_wanted(found.metadata):
+            return same
+        if same.proof is None:
+            now = self.record.clock()
+            sheet = ordered_sheet(same.application, wanted=True, now=now)
+            known = {"proof": sheet, "version": same.version + 1, "updated_at": now}
+            same = self.record.write(same, same.model_copy(update=known))
+        return self.proofs.begin(same)
 
     def _same(self, job: Job, owner: str | None, *, earlier: bool) -> Job | None:
         """Return the job that stands for a content; raises ConflictError when this one has become it meanwhile."""
@@ -191,8 +207,8 @@ class Submitter:
         key = job.prefix + CLEAN_COPY
         return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
 
-    def _given(self, job: Job, ready: Job, same: Job) -> Job:
-        """Return the end of a job that had been trained before: the earlier files, and nothing to pay."""
+    def _given(self, job: Job, ready: Job, same: Job, found: OpenDataset) -> Job:
+        """Return the end of a job that had been trained before: the earlier files, and no training to pay."""
         done = job.move(
             Status.SUCCEEDED,
             now=self.record.clock(),
@@ -207,6 +223,7 @@ class Submitter:
             request_id=same.request_id,
             files=same.files,
             lora=same.lora,
+            proof=sheet_of_earlier(same) if proof_wanted(found.metadata) else None,
             earlier=self.record.earlier(job),
             problems=(),
         )

@@ -75,13 +75,65 @@ def test_trainer_without_endpoint_has_none() -> None:
     assert pictures(world, job) == []
 
 
-def test_duplicate_orders_no_pictures() -> None:
-    """A dataset that gets an earlier job's files gets no pictures of its own."""
+def test_duplicate_orders_no_second_sheet() -> None:
+    """A dataset that gets an earlier job's files gets no pictures where that LoRA has its sheet."""
     world = World()
     training = make_all(world, trained(world))
     again = world.submit(world.drop("portrait/again.zip", metadata={"proof": "true"}))
-    assert (again.duplicate_of, again.proof) == (training.job_id, None)
+    assert again.duplicate_of == training.job_id
+    assert again.proof
+    assert training.job_id in again.proof.note
     assert len(world.fal.posts) == 1 + PICTURES
+
+
+@pytest.mark.promise("never pay twice")
+@pytest.mark.parametrize("settled", [False, True])
+def test_sheet_is_ordered_for_earlier_lora(settled: bool) -> None:  # noqa: FBT001
+    """A dataset that was trained without a proof sheet gets one for its four pictures alone, once."""
+    world = World()
+    training = world.train(world.submit(world.drop()))
+    if settled:  # and off the list of open jobs
+        world.clock.now += SETTLED_AFTER
+        world.reconciler.reconcile()
+        assert list(world.jobs.unfinished()) == []
+    for number in range(3):
+        drop = world.drop(f"portrait/again-{number}.zip", metadata={"proof": "true"})
+        assert world.submit(drop).duplicate_of == training.job_id
+    done = make_all(world, world.job(training.job_id))
+    assert done.proof
+    assert done.proof.done_at
+    assert len(pictures(world, training)) == PICTURES
+    assert len(world.fal.posts) == 1 + PICTURES
+
+
+def test_duplicate_pays_for_what_it_orders_alone() -> None:
+    """The stack's own setting makes no sheet of a LoRA that is there: the same dataset again costs nothing."""
+    world = World(proof_sheet=True)
+    training = world.train(world.submit(world.drop(metadata={"proof": "false"})))
+    again = world.submit(world.drop("portrait/again.zip"))
+    assert (again.duplicate_of, again.proof) == (training.job_id, None)
+    assert world.job(training.job_id).proof is None
+    assert len(world.fal.posts) == 1
+
+
+@pytest.mark.promise("never get stuck")
+def test_late_order_is_gone_on_with() -> None:
+    """A submitter that dies after it has ordered a sheet for an earlier LoRA leaves it to the next round."""
+    world = World(limits=Limits(max_in_flight=1))
+    numbered_requests(world)
+    training = world.train(world.submit(world.drop()))
+    world.limits = Limits(max_in_flight=0)  # it dies before anything is sent
+    world.submit(world.drop("portrait/again.zip", metadata={"proof": "true"}))
+    world.limits = Limits(max_in_flight=1)
+    for each in pictures(world, training)[1:]:
+        del world.jobs.rows[each.job_id]
+    world.queue.datasets.clear()
+    world.clock.now += LATE_AFTER
+    world.reconciler.reconcile()
+    done = make_all(world, world.job(training.job_id))
+    assert len(pictures(world, training)) == PICTURES
+    assert done.proof
+    assert done.proof.done_at
 
 
 @pytest.mark.promise("never lose a result")
