@@ -30,13 +30,11 @@ def trained(stack: Deployed, pictures: Path, *words: str) -> dict[str, Any]:
     """The job of the sample dataset, once its proof sheet is done; fal's pictures are these."""
     stack.simulator.inject("picture_photos", times=None, folder=str(pictures))
     job_id = stack.train(SAMPLE, "--proof", *words)["job_id"]
-    until = time.monotonic() + PATIENCE
-    while time.monotonic() < until:
-        job: dict[str, Any] = json.loads(stack.run("job", job_id, "--json"))
-        if job["proof"]["done_at"]:
-            return job
-        time.sleep(0.5)
-    raise AssertionError(job)
+    until, job = time.monotonic() + PATIENCE, dict[str, Any]()
+    while not job or not job["proof"]["done_at"]:
+        assert time.monotonic() < until, job
+        job = json.loads(stack.run("job", job_id, "--json"))
+    return job
 
 
 def spent_usd(stack: Deployed) -> float:
