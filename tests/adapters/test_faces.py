@@ -10,6 +10,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from lora_drop.adapters import faces as adapter
+from lora_drop.adapters.face_geometry import MOST_FOUND, Detection, without_overlaps
 from lora_drop.adapters.face_measures import surroundings, yaw
 from lora_drop.adapters.faces import OnnxFaces, faces_available
 from lora_drop.adapters.pillow import PillowPictures
@@ -216,3 +217,15 @@ def test_missing_model_is_noticed(
 ) -> None:
     monkeypatch.setattr(adapter, name, tmp_path / "none.onnx")
     assert not faces_available()
+
+
+@pytest.mark.promise("never get stuck")
+def test_thousands_of_faces_are_cut_down() -> None:
+    """A picture that is full of small faces costs no more than one with the most that is looked at."""
+    apart = [
+        Detection(0.9 - number / 1e5, (20.0 * (number % 100), 20.0 * (number // 100), 14, 14), ())
+        for number in range(5_000)
+    ]
+    assert without_overlaps(apart) == apart[:MOST_FOUND]
+    assert without_overlaps([*apart[:3], *apart[:3]]) == apart[:3]
+    assert without_overlaps([]) == []

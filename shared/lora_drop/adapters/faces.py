@@ -206,10 +206,12 @@ def _surest(found: Sequence[Detection]) -> float:
 
 
 def _padded(image: Image.Image, detect: _Detect) -> list[Detection]:
-    """Return what is found with a grey border around the image."""
-    across, down = round(image.width * PADDING), round(image.height * PADDING)
-    padded = ImageOps.expand(image, (across, down, across, down), GREY)
-    return [each.moved(-across, -down) for each in detect(padded)]
+    """Return what is found with a grey border around the image, in a copy that the detector sees most of."""
+    fitted = fitting(image)
+    across, down = round(fitted.width * PADDING), round(fitted.height * PADDING)
+    padded = ImageOps.expand(fitted, (across, down, across, down), GREY)
+    found = [each.moved(-across, -down) for each in detect(padded)]
+    return [each.scaled(image.width / fitted.width, image.height / fitted.height) for each in found]
 
 
 def _in_parts(image: Image.Image, detect: _Detect) -> list[Detection]:

@@ -54,6 +54,7 @@ if TYPE_CHECKING:
     from lora_drop.adapters.faces import OnnxFaces
 
 QUALITY = 95
+LONGEST_STRIP = 4  # times as long as it is wide
 PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
 WHOLE_DEPTHS = frozenset({8, 16})
@@ -118,7 +119,9 @@ class PillowPictures:
 
     def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
-        side = FACES_MEASURED if self._faces else MEASURED
+        strip = max(header.width, header.height) > LONGEST_STRIP * min(header.width, header.height)
+        # The shorter side decides: of a panorama nearly all of it would be decoded.
+        side = FACES_MEASURED if self._faces and not strip else MEASURED
         image = decoded(data, header, at_least=(side, side))
         check_no_zeros(WholeImage(data), header)
         if header.format is ImageFormat.JPEG:
