@@ -300,6 +300,20 @@ def test_pictures_wait_like_jobs(jobs: JobStore) -> None:
     assert jobs.get("picture-1") == sent
 
 
+@pytest.mark.promise("never get stuck")
+def test_trainings_go_before_pictures(jobs: JobStore) -> None:
+    """A training that comes later than a picture is sent before it, so no picture keeps a training waiting."""
+    assert jobs.add(picture(1))
+    assert jobs.add(picture(2))
+    training = waiting(jobs, 9, created_at=NOW + timedelta(hours=1))
+    assert jobs.next_waiting() == training
+    assert (jobs.waiting_before(training), jobs.waiting_before(picture(1))) == (0, 1)
+    moved(jobs, training, Status.SUBMITTING)
+    assert jobs.next_waiting() == picture(1)
+    again = moved(jobs, picture(1), Status.SUBMITTING, Status.READY)
+    assert jobs.next_waiting() == again
+
+
 def test_pictures_are_on_no_list(jobs: JobStore) -> None:
     """A picture is in no list of jobs, whatever becomes of it, and its changes are not to be published."""
     training = waiting(jobs, 0)

@@ -4,6 +4,7 @@ import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import datetime
 
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
 from lora_drop.jobs.erasures import Erasure
@@ -20,6 +21,10 @@ from lora_drop.jobs.progress import AT_WORK, TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.training_times import KEPT, TrainingTime
 from lora_drop.ports import Claim, Page
+
+
+def _turn(job: Job) -> tuple[bool, datetime, str]:
+    return job.picture is not None, job.created_at, job.job_id
 
 
 @dataclass
@@ -138,12 +143,11 @@ class MemoryJobs:
 
     def next_waiting(self) -> Job | None:
         waiting = [job for job in self.rows.values() if job.status is Status.READY]
-        return min(waiting, key=lambda job: (job.created_at, job.job_id), default=None)
+        return min(waiting, key=_turn, default=None)
 
     def waiting_before(self, job: Job) -> int:
         waiting = [each for each in self.rows.values() if each.status is Status.READY]
-        place = (job.created_at, job.job_id)
-        return sum((each.created_at, each.job_id) < place for each in waiting)
+        return sum(_turn(each) < _turn(job) for each in waiting)
 
     def owner(self, content_digest: str) -> str | None:
         return self.contents.get(content_digest)

@@ -40,6 +40,7 @@ from lora_drop.adapters.dynamodb_rows import (
     key_of,
     place_of,
     start_of,
+    turn_of,
 )
 from lora_drop.adapters.dynamodb_writes import (
     Action,
@@ -205,7 +206,7 @@ class DynamoJobs:
         pages = self._client.get_paginator("query").paginate(
             TableName=self._table,
             KeyConditionExpression="pk = :kind AND sk < :place",
-            ExpressionAttributeValues={":kind": {"S": WAITING}, ":place": {"S": place_of(job)}},
+            ExpressionAttributeValues={":kind": {"S": WAITING}, ":place": {"S": turn_of(job)}},
             ConsistentRead=True,
             Select="COUNT",
         )

@@ -38,6 +38,12 @@ def place_of(job: Job) -> str:
     return f"{job.created_at.isoformat(timespec='microseconds')}#{job.job_id}"
 
 
+def turn_of(job: Job) -> str:
+    """Return where a job stands among those that wait: trainings before pictures, of each the oldest first."""
+    # After every digit in the order of UTF-8, which is that of sort keys.
+    return ("~" if job.picture else "") + place_of(job)
+
+
 def item_of(job: Job) -> dict[str, Any]:
     """Return the job's own row."""
     serializer = TypeSerializer()

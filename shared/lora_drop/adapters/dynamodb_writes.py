@@ -19,6 +19,7 @@ from lora_drop.adapters.dynamodb_rows import (
     item_of,
     key_of,
     place_of,
+    turn_of,
 )
 from lora_drop.jobs.budget import MICRO, Booking, Limits, bookings
 from lora_drop.jobs.errors import ConflictError, NoSlotError, OverBudgetError
@@ -124,7 +125,7 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
         ended = {"ended": {"N": str(after.version)}} if after.terminal else {}
         item = {**key_of(OPEN, place_of(after)), **row, **ended}
         actions.append(Action({"Put": {"Item": item}}))
-    key = key_of(WAITING, place_of(after))
+    key = key_of(WAITING, turn_of(after))
     if _waits(after) and not _waits(before):
         actions.append(Action({"Put": {"Item": {**key, **row}}}))
     elif _waits(before) and not _waits(after):

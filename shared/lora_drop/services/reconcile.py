@@ -41,6 +41,8 @@ WAITS_AFTER = timedelta(minutes=15)
 OVERDUE_AFTER = timedelta(hours=3)
 # fal trains for an hour at most and repeats a webhook for two ("Webhooks").
 SLOT_DEADLINE = timedelta(hours=4)
+# A picture takes seconds; what fal had accepted of one is long made by then.
+PICTURE_SLOT_DEADLINE = timedelta(minutes=30)
 # A refusal costs nothing, so it is tried whether the account is in order again.
 PROBE_AFTER = timedelta(hours=1)
 PATIENCE = ROUND_PATIENCE.total_seconds()
@@ -239,7 +241,9 @@ class Reconciler:
         request_id = self.evidence.decide(job, ours)
         if request_id is not None:
             self._ask(job, request_id)
-        elif not ours and job.at_fal and self.record.clock() - job.since >= SLOT_DEADLINE:
+            return
+        deadline = PICTURE_SLOT_DEADLINE if job.picture else SLOT_DEADLINE
+        if not ours and job.at_fal and self.record.clock() - job.since >= deadline:
             self._release_slot(job)
 
     def _release_slot(self, job: Job) -> None:
