@@ -158,16 +158,21 @@ def _show_history(rows: Sequence[tuple[JobSummary, JobChanges | None]]) -> None:
 
 def _show_comparison(compared: Comparison) -> None:
     from lora_drop.cli.lineage_tables import comparison_lines
-    from lora_drop.client.comparison_rows import photo_words
+    from lora_drop.client.comparison_rows import photo_names, photo_words
 
     shown = output()
     for line in comparison_lines(compared):
         shown.console.print(line, soft_wrap=True)
-    if said := photo_words(compared.changes.photos):
+    photos = compared.changes.photos
+    if photos and (said := photo_words(photos)):
         shown.say(
             f"The photos of {compared.b.job_id} against those of {compared.a.job_id}: {said}."
         )
-    elif compared.changes.photos is None:
+        for line in photo_names(photos):
+            shown.say(f"  {line}")
+    elif photos is None:
         shown.say(
             "Which photos differ is not known: a report is missing, or is of an earlier version."
         )
+    if compared.simulated:
+        shown.say(compared.simulated)
