@@ -206,17 +206,14 @@ JOBS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
 PROOFS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
         "likeness": (
-            "How much the faces in a proof sheet look like the face in the photos: the median of its pictures, and beside "
-            "it what the photos reach when each is compared with the others.",
-            "1 is the same face, and another person's stays below 0.35. The two are to be compared: photos that differ "
-            "much from each other do not reach 1 either, and no LoRA can be much more like them than they are.",
+            "How much the faces in a proof sheet look like the photos; beside it is what the photos reach among themselves.",
+            "1 is the same face, another person's stays below 0.35, and photos that differ much do not reach 1 either.",
             "Where it is below three quarters of the photos' own, the sheet says what helps. It is advice: look at the pictures.",
         ),
         "proof": (
             "A proof sheet: four pictures that are made with a new LoRA, for about $0.14, beside some of the photos.",
             "It shows whether the LoRA looks like the person before you use it. A picture that fails is not paid for again.",
-            "Order one with lora-drop train PATH --proof. Once the pictures are made, lora-drop job JOB has its likeness, "
-            "and lora-drop download JOB fetches proof/proof.html.",
+            "Order it with lora-drop train PATH --proof. Then lora-drop job JOB and lora-drop download JOB show it.",
         ),
     }
 )

@@ -114,14 +114,12 @@ def _written(client: StackClient, compared: Comparison, page: Path | None) -> Pa
     """Write the page here, or among the pages that the browser opens; raises CommandError."""
     from functools import partial
 
-    from platformdirs import user_cache_path
-
     from lora_drop.client.comparison import small_picture
     from lora_drop.client.comparison_page import comparison_page
+    from lora_drop.client.page_cache import comparison_file
 
     text = comparison_page(compared, partial(small_picture, client))
-    name = f"{compared.a.job_id}-{compared.b.job_id}.html"
-    path = page or user_cache_path("lora-drop", appauthor=False) / "comparisons" / name
+    path = page or comparison_file(compared.a.job_id, compared.b.job_id)
     opening = text.partition("style-src")[0].encode()
     try:
         if page and page.exists() and not page.read_bytes().startswith(opening):
@@ -168,8 +166,8 @@ def _show_comparison(compared: Comparison) -> None:
         shown.say(
             f"The photos of {compared.b.job_id} against those of {compared.a.job_id}: {said}."
         )
-        for line in photo_names(photos):
-            shown.say(f"  {line}")
+        for names in photo_names(photos):
+            shown.say(f"  {names}")
     elif photos is None:
         shown.say(
             "Which photos differ is not known: a report is missing, or is of an earlier version."

@@ -16,6 +16,7 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.stack_client import StackClient
 
 COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
 DEMO_TIMEOUT = 180.0  # seconds

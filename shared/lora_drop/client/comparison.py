@@ -104,7 +104,7 @@ def _pictures(client: StackClient, job: Document) -> Iterator[tuple[int, str]]:
 
 def _captions(client: StackClient, job: Document) -> dict[int, str]:
     """Return the likeness and the prompt of each picture by its number; none without a sheet of this version."""
-    if not (job.get("proof") or {}).get("pictures"):
+    if not job.get("proof"):
         return {}
     content = if_there(job["job_id"], lambda: proof_content(client.stack, job, PROOF_FILE))
     if content is None:

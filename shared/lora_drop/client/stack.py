@@ -24,7 +24,7 @@ from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.foreign_answers import ASKED_AS
-from lora_drop.client.simulated_pictures import simulated_words
+from lora_drop.client.simulator_words import simulated_words
 from lora_drop.fal.trainers import table as trainers
 from lora_drop.local.tools import none_is_up
 

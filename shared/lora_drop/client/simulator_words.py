@@ -7,7 +7,9 @@ DRAWN = (
     "This stack's fal is a simulator: the pictures are drawn, and say nothing of the LoRA "
     "(lora-drop up --pictures DIR shows photos of yours)."
 )
-PHOTOS = "This stack's fal is a simulator: the pictures are photos of {}, and say nothing of the LoRA."
+PHOTOS = (
+    "This stack's fal is a simulator: the pictures are photos of {}, and say nothing of the LoRA."
+)
 
 
 def simulated_words(access: Mapping[str, Any]) -> str:
