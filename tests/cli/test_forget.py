@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 import pytest
 
-from lora_drop.client import page_cache
+from lora_drop.client import opened_pages
 from tests.support.client_fixtures import Api, Run, error_answer
 
 MINE, OTHER = "ada-0123456789", "bob-2222222222"
@@ -176,11 +176,11 @@ def test_opened_pages_are_deleted(
     forget: Run, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The pages of an erased job that were opened on this machine are deleted, and no other job's."""
-    monkeypatch.setattr(page_cache, "cache_folder", lambda: tmp_path)
-    mine = [page_cache.report_folder(MINE) / "report.html"]
-    mine += [page_cache.comparison_file(*each) for each in permutations((MINE, OTHER))]
-    others = [page_cache.report_folder(OTHER) / "report.html"]
-    others += [page_cache.comparison_file(OTHER, "eve-1111111111")]
+    monkeypatch.setattr(opened_pages, "cache_folder", lambda: tmp_path)
+    mine = [opened_pages.report_folder(MINE) / "report.html"]
+    mine += [opened_pages.comparison_file(*each) for each in permutations((MINE, OTHER))]
+    others = [opened_pages.report_folder(OTHER) / "report.html"]
+    others += [opened_pages.comparison_file(OTHER, "eve-1111111111")]
     for page in (*mine, *others):
         page.parent.mkdir(parents=True, exist_ok=True)
         page.write_text("<p>")
@@ -194,7 +194,7 @@ def test_undeleted_page_is_said(forget: Run, api: Api, monkeypatch: pytest.Monke
     def unreadable(_: object) -> None:
         raise PermissionError("reports")
 
-    monkeypatch.setattr(page_cache, "delete_cached", unreadable)
+    monkeypatch.setattr(opened_pages, "delete_cached", unreadable)
     api.answers = [erased(DONE)]
     failed = forget("--yes")
     assert failed.exit_code == 1

@@ -80,7 +80,7 @@ def _erased(
 
 def _delete_pages(answer: Mapping[str, Any]) -> None:
     """Delete what was opened of these jobs in the browser of this machine; raises CommandError."""
-    from lora_drop.client.page_cache import cache_folder, delete_cached
+    from lora_drop.client.opened_pages import cache_folder, delete_cached
 
     try:
         delete_cached(proof["digest"] for proof in answer["erasures"])

@@ -116,7 +116,7 @@ def _written(client: StackClient, compared: Comparison, page: Path | None) -> Pa
 
     from lora_drop.client.comparison import small_picture
     from lora_drop.client.comparison_page import comparison_page
-    from lora_drop.client.page_cache import comparison_file
+    from lora_drop.client.opened_pages import comparison_file
 
     text = comparison_page(compared, partial(small_picture, client))
     path = page or comparison_file(compared.a.job_id, compared.b.job_id)

@@ -131,7 +131,7 @@ def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
     """The report on this machine, as it is now: of the job itself, or of the one that checked its dataset."""
     from botocore.exceptions import BotoCoreError, ClientError
 
-    from lora_drop.client.page_cache import report_folder
+    from lora_drop.client.opened_pages import report_folder
     from lora_drop.client.report_page import report_content, report_of
     from lora_drop.jobs.job_files import REPORT_PAGE
 
