@@ -80,6 +80,12 @@ def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str) -> None:
     columns = max(1, int(width * 0.94 / (points * 0.55)))
     wrapped = "\n".join(textwrap.fill(line, columns) for line in text.splitlines())
     at = (width * 0.03, height * 0.97)
-    # Light clothes may lie behind it.
-    edge = {"stroke_width": max(1, points // 12), "stroke_fill": "black"}
-    draw.multiline_text(at, wrapped, fill="white", font=font, anchor="ld", **edge)
+    draw.multiline_text(
+        at,
+        wrapped,
+        fill="white",
+        font=font,
+        anchor="ld",
+        stroke_width=max(1, points // 12),  # light clothes may lie behind it
+        stroke_fill="black",
+    )
