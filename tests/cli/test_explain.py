@@ -8,7 +8,7 @@ import pytest
 
 from lora_drop.adapters.fal_storage import REFUSED
 from lora_drop.adapters.fal_transport import REFUSALS
-from lora_drop.cli.explanations import EXITS, JOBS, explained, explanations
+from lora_drop.cli.explanations import EXITS, JOBS, PROOFS, explained, explanations
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.fal.errors import FAL_ERRORS
 from lora_drop.jobs import job_problems
@@ -45,7 +45,7 @@ def test_every_code_is_explained(root: Path) -> None:
         *constants,
     }
     assert wanted - set(explanations()) == set()
-    assert wanted | set(EXITS) >= set(explanations())
+    assert wanted | set(EXITS) | set(PROOFS) >= set(explanations())
     for each in explanations().values():
         assert all(
             (len(words) > 7 and words[-1] in ".)B23") or "lora-drop" in words
@@ -56,6 +56,8 @@ def test_every_code_is_explained(root: Path) -> None:
 @pytest.mark.parametrize(
     ("asked", "code"),
     [
+        ("likeness", "likeness"),
+        ("proof", "proof"),
         ("image_too_small", "image_too_small"),
         ("Image-Too-Small", "image_too_small"),
         ("[image too small]", "image_too_small"),

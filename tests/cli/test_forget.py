@@ -3,12 +3,17 @@
 import json
 import time
 from datetime import UTC, datetime, timedelta
+from itertools import permutations
+from pathlib import Path
 from typing import Any
 
 import httpx
 import pytest
 
+from lora_drop.client import opened_pages
 from tests.support.client_fixtures import Api, Run, error_answer
+
+MINE, OTHER = "ada-0123456789", "bob-2222222222"
 
 PROOF: dict[str, Any] = {
     "digest": "0123456789",
@@ -164,3 +169,33 @@ def test_what_fal_keeps_is_shown(forget: Run, api: Api) -> None:
     """What fal still has of an erased job is shown."""
     api.answers = [erased({**DONE, "left": ["fal keeps it", "and this"]})]
     assert "\n  left: fal keeps it.\n  left: and this." in forget("--yes").stdout
+
+
+@pytest.mark.promise("nothing leaks")
+def test_opened_pages_are_deleted(
+    forget: Run, api: Api, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The pages of an erased job that were opened on this machine are deleted, and no other job's."""
+    monkeypatch.setattr(opened_pages, "cache_folder", lambda: tmp_path)
+    mine = [opened_pages.report_folder(MINE) / "report.html"]
+    mine += [opened_pages.comparison_file(*each) for each in permutations((MINE, OTHER))]
+    others = [opened_pages.report_folder(OTHER) / "report.html"]
+    others += [opened_pages.comparison_file(OTHER, "eve-1111111111")]
+    for page in (*mine, *others):
+        page.parent.mkdir(parents=True, exist_ok=True)
+        page.write_text("<p>")
+    api.answers = [erased(DONE)]
+
+    assert forget("--yes").exit_code == 0
+    assert [page.exists() for page in (*mine, *others)] == [False] * 3 + [True] * 2
+
+
+def test_undeleted_page_is_said(forget: Run, api: Api, monkeypatch: pytest.MonkeyPatch) -> None:
+    def unreadable(_: object) -> None:
+        raise PermissionError("reports")
+
+    monkeypatch.setattr(opened_pages, "delete_cached", unreadable)
+    api.answers = [erased(DONE)]
+    failed = forget("--yes")
+    assert failed.exit_code == 1
+    assert "The job is erased, and its pages on this machine are not: reports." in failed.stderr

@@ -1,6 +1,7 @@
 """The commands with which a person decides, and what each sends to the API."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import httpx
@@ -115,6 +116,19 @@ def test_likeness_is_shown(run: Run, api: Api, proof: ProofSheet | None, said: l
     shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
     assert all(each in shown for each in said)
     assert ("proof" in shown, "Looks like" in shown) == (bool(said), len(said) == 3)
+
+
+@pytest.mark.parametrize("simulated", ["", "No LoRA made them."])
+def test_simulators_pictures_are_said(
+    run: Run, api: Api, stack: Stack, monkeypatch: pytest.MonkeyPatch, simulated: str
+) -> None:
+    monkeypatch.setattr(
+        "lora_drop.client.stack._deployed", lambda *_, **__: replace(stack, simulated=simulated)
+    )
+    for proof in (ProofSheet(pictures=PICTURES), None):
+        api.answers = [job_answer(status=Status.SUCCEEDED, proof=proof)]
+        shown = run("job", "ada-486fb2366b").stdout
+        assert ("No LoRA made them." in shown) == bool(simulated and proof)
 
 
 @pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])

@@ -34,7 +34,7 @@ def test_history_says_what_changed(run: Run) -> None:
     heads, newest, changed, oldest = result.stdout.splitlines()
     assert result.exit_code == 0
     assert heads.split() == [
-        *("job", "when", "status", "trainer", "steps", "images", "cost", "likeness")
+        *("job", "when", "status", "trainer", "steps", "photos", "cost", "likeness")
     ]
     assert newest.startswith(f"{SECOND}  ")
     assert newest.split()[-4:] == ["flux-lora-portrait-trainer", "2,000", "12", "$3.60"]
@@ -94,9 +94,23 @@ def test_compare_marks_what_differs(run: Run) -> None:
     assert lines[0].split() == [FIRST, SECOND]
     marked = {line.split()[1] for line in lines if line.startswith("*")}
     assert marked == {"ordered", "likeness", "steps"}
-    assert lines[-1] == (
-        f"The photos of {SECOND} against those of {FIRST}: 2 photos added, 1 photo removed."
-    )
+    assert lines[-3:] == [
+        f"The photos of {SECOND} against those of {FIRST}: 2 photos added, 1 photo removed.",
+        "  added: c.jpg, d.jpg",
+        "  removed: a.jpg",
+    ]
+
+
+def test_compare_names_five_photos(run: Run, api: Served) -> None:
+    api.add(version(2), report_of("b", *"cdefgh"))
+    lines = run("compare", FIRST, SECOND).stdout.splitlines()
+    assert lines[-2] == "  added: c.jpg, d.jpg, e.jpg, f.jpg, g.jpg and 1 more"
+
+
+def test_better_likeness_is_readable(api: Served, run: Run) -> None:
+    api.add(version(1), report_of("a", "b"), proof=proof(0.91, 0.87))
+    assert run("history", "ada").stdout.splitlines()[-1].endswith("0.91 (photos 0.87)")
+    assert "0.91 (photos 0.87)" in run("compare", FIRST, SECOND).stdout
 
 
 def test_compare_says_unknown_photos(run: Run, api: Served) -> None:

@@ -13,9 +13,10 @@ from typing import Any
 
 import pytest
 
+from lora_drop.client.simulator_words import DRAWN, PHOTOS, simulated_words
 from lora_drop.local import deployment, overlay, processes, stack
 from lora_drop.local.deployment import SamError
-from lora_drop.local.fal_server import FalServer
+from lora_drop.local.fal_server import FalServer, start_simulator
 from lora_drop.local.processes import Background, NotStartedError, run, start
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import Record, RunningStack, StackError
@@ -185,6 +186,41 @@ def test_failed_update_leaves_the_stack(
     assert steps == ["sam build", "sam deploy"]
     assert LocalStack(tmp_path).running() == before  # so the next up tries it again
     assert program.alive
+
+
+def test_pictures_are_decided_at_start(tmp_path: Path, program: Background) -> None:
+    """The folder of photos is written down, and is not taken by a stack that runs, or without photos."""
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with pytest.raises(StackError, match="is no folder with photos"):
+        LocalStack(tmp_path).up(step=lambda _: nullcontext(), pictures=folder)
+    (folder / "ada.jpg").write_bytes(b"")
+    up = known(program, "https://127.0.0.1:1").model_copy(update={"outputs": {"A": "a"}})
+    up = up.model_copy(
+        update={"fal": up.fal.model_copy(update={"pictures": folder}), "host": "127.0.0.1"}
+    )
+    Record(tmp_path).keep(program)
+    Record(tmp_path).write(up)
+    with pytest.raises(StackError, match="its pictures were decided when it started"):
+        LocalStack(tmp_path).up(step=lambda _: nullcontext(), pictures=folder)
+    access = LocalStack(tmp_path).access()
+    assert access
+    assert simulated_words(access) == PHOTOS.format(folder)
+    assert simulated_words({**access, "fal_pictures": ""}) == DRAWN
+    assert simulated_words({**access, "fal_simulated": False}) == ""
+
+
+def test_simulator_gets_the_folder(tmp_path: Path) -> None:
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    (folder / "ada.jpg").write_bytes(b"")
+    process, fal = start_simulator(tmp_path, "127.0.0.1", 0.1, folder)
+    try:
+        line = Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0")
+    finally:
+        process.end()
+    assert line[line.index(b"--pictures") + 1] == str(folder).encode()
+    assert (fal.pictures, fal.simulated) == (folder, True)
 
 
 @pytest.mark.promise("never get stuck")

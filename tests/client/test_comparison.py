@@ -3,6 +3,7 @@
 import base64
 import json
 import re
+from dataclasses import replace
 from functools import partial
 
 import pytest
@@ -12,13 +13,16 @@ from lora_drop.cli.lineage import comparison_document
 from lora_drop.client.comparison import PICTURE_SIDE, small_picture
 from lora_drop.client.comparison_page import comparison_page
 from lora_drop.client.comparison_rows import comparison_rows, duration
+from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
+from lora_drop.datasets.reports.proof_sheet import proof_json
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import answering, connected
 from tests.support.lineage import FACTS, Served, proof, report_of, version
 from tests.support.photos import encoded, picture
+from tests.unit.datasets.test_proof_sheet import make_picture, make_sheet
 
 JPEG = encoded(picture(1024, 768), "JPEG")
 
@@ -85,6 +89,25 @@ def test_page_has_small_pictures(client: StackClient) -> None:
         assert data.startswith(b"\xff\xd8")
         assert len(data) < len(JPEG)
     assert PICTURE_SIDE < 1024
+
+
+def test_page_captions_each_picture(client: StackClient, served: Served) -> None:
+    """Under each picture are its likeness and its prompt."""
+    sheet = make_sheet(pictures=(make_picture(1, likeness=0.72), make_picture(2, likeness=None)))
+    served.put(version(1), "proof/proof.json", proof_json(sheet).encode())
+    found = compared(client)
+    prompts = [each.prompt for each in sheet.pictures]
+    assert found.captions == {1: (f"Likeness 0.72. {prompts[0]}", ""), 2: (prompts[1], "")}
+    page = comparison_page(found, partial(small_picture, client))
+    assert f"<p>Likeness 0.72. {prompts[0]}</p>" in page
+    assert "simulator" not in page
+
+
+def test_simulators_pictures_are_said(stack: Stack, served: Served) -> None:
+    simulated = replace(stack, simulated=DRAWN)
+    found = compared(answering(simulated, served))
+    assert found.simulated == DRAWN
+    assert "simulator: the pictures are drawn" in comparison_page(found, lambda _: None)
 
 
 @pytest.mark.promise("nothing leaks", "The page of a comparison runs nothing and fetches nothing.")

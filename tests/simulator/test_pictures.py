@@ -11,7 +11,10 @@ import pytest
 from fal_client.client import FalClientHTTPError
 from PIL import Image
 
+from lora_drop.adapters.faces import OnnxFaces
+from lora_drop.simulator import drawing
 from lora_drop.simulator.config import SimulatorConfig
+from lora_drop.simulator.drawing import drawn
 from lora_drop.simulator.image_inputs import FLUX_LORA, SIZES
 from tests.simulator.conftest import PointFalClient, Simulate, lora_of
 from tests.simulator.fal_calls import Calls, Receiver, until
@@ -258,6 +261,22 @@ def test_inline_picture_stays_unstored(calls: Calls) -> None:
     query = {"endpoint_id": FLUX_LORA, "expand": "payloads"}
     [item] = calls.http.get("/v1/models/requests/by-endpoint", params=query).json()["items"]
     assert item["json_output"] is None
+
+
+@pytest.mark.parametrize("size", [(768, 1024), (1024, 768), (512, 512)])
+def test_drawn_pictures_have_no_face(size: tuple[int, int]) -> None:
+    """Nothing that is drawn is compared with photos as if a LoRA had made it."""
+    faces = OnnxFaces()
+    for seed in range(4):
+        image = drawn(size, prompt=PROMPT, seed=seed, number=0)
+        assert faces.seen(image, image.size).faces == ()
+
+
+def test_drawn_picture_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(drawing, "_caption", lambda *given: said.append(given[-1]))
+    drawn((96, 128), prompt=PROMPT, seed=7, number=0)
+    assert said == [f"fal simulator: drawn, not made with the LoRA\n{PROMPT}\nseed 7, picture 0"]
 
 
 def test_pictures_from_a_folder(simulate: Simulate, tmp_path: Path) -> None:

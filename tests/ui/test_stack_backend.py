@@ -12,6 +12,7 @@ import httpx
 import pytest
 
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.reports.proof_sheet import proof_json
@@ -399,6 +400,14 @@ def test_proof_sheet_of_a_job(backend: StackBackend, api: Api, stack: Stack) -> 
     s3.put_object(Bucket="models", Key=f"{folder}2/picture.jpg", Body=b"jpeg")
     api.answers = [job_answer(status=S.SUCCEEDED, proof=done)] * 2
     assert [backend.picture(JOB, number) for number in (1, 2)] == [None, b"jpeg"]
+
+
+def test_card_says_who_draws(api: Api, stack: Stack) -> None:
+    """The proof sheet of a stack with a simulator says that no LoRA has made its pictures."""
+    backend = StackBackend(answering(replace(stack, simulated=DRAWN), api))
+    api.answers = [job_answer(status=S.SUCCEEDED, proof=proof) for proof in (ProofSheet(), None)]
+    assert backend.card(JOB).proof == ProofCard(simulated=DRAWN)
+    assert backend.card(JOB).proof is None
 
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:

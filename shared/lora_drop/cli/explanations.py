@@ -15,6 +15,7 @@ FAL = "fal_"
 LIKE = 0.6  # of difflib's ratio: what may be meant
 SUGGESTED = 4  # codes
 OF_JOBS = "A job on its way"
+OF_PROOF = "A proof sheet"
 OF_FAL = "A training that fal ended with an error"
 OF_EXITS = "Exit codes of the command"
 COMES_OF: Mapping[Kind, str] = {
@@ -202,6 +203,20 @@ JOBS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
         ),
     }
 )
+PROOFS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
+    {
+        "likeness": (
+            "How much the faces in a proof sheet look like the photos; beside it is what the photos reach among themselves.",
+            "1 is the same face, another person's stays below 0.35, and photos that differ much do not reach 1 either.",
+            "Where it is below three quarters of the photos' own, the sheet says what helps. It is advice: look at the pictures.",
+        ),
+        "proof": (
+            "A proof sheet: four pictures that are made with a new LoRA, for about $0.14, beside some of the photos.",
+            "It shows whether the LoRA looks like the person before you use it. A picture that fails is not paid for again.",
+            "Order it with lora-drop train PATH --proof. Then lora-drop job JOB and lora-drop download JOB show it.",
+        ),
+    }
+)
 EXITS: Mapping[str, tuple[str, str, str]] = MappingProxyType(
     {
         "0": (
@@ -242,6 +257,8 @@ def _all() -> Iterator[Explanation]:
                 yield Explanation(code, about, meaning.means, COMES_OF[meaning.kind], meaning.do)
     for code, words in JOBS.items():
         yield Explanation(code, OF_JOBS, *words)
+    for code, words in PROOFS.items():
+        yield Explanation(code, OF_PROOF, *words)
     for kind in FAL_ERRORS:
         if FAL + kind not in JOBS:
             yield _of_fal(kind)

@@ -37,7 +37,7 @@ def forget(
 
     Every job that goes is named before it is asked whether that is meant. Then it stays for about sixteen
     minutes, for a last look, which --no-wait leaves to the stack. Interrupted, what is begun goes on by
-    itself; said again, it goes on where it was, or shows the proof.
+    itself; said again, it goes on where it was, or shows the proof. The pages that were opened of it on this machine are deleted.
     """
     from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.client.job_words import erase_question, erased_line
@@ -51,6 +51,7 @@ def forget(
         if going and (json_output or not typer.confirm(erase_question(going), err=True)):
             raise CommandError("Nothing was erased. Say --yes to erase it without being asked.")
         answer = _erased(lora_drop, job_id, display, family=family, wait=wait)
+        _delete_pages(answer)
     if json_output:
         write(answer)
         return
@@ -75,6 +76,18 @@ def _erased(
                 "the job any more; Ctrl-C is safe, it comes by itself."
             )
         time.sleep(max(PAUSE, _seconds_to(answer["last_look_at"]) if erased else 0.0))
+
+
+def _delete_pages(answer: Mapping[str, Any]) -> None:
+    """Delete what was opened of these jobs in the browser of this machine; raises CommandError."""
+    from lora_drop.client.opened_pages import cache_folder, delete_cached
+
+    try:
+        delete_cached(proof["digest"] for proof in answer["erasures"])
+    except OSError as error:
+        raise CommandError(
+            f"The job is erased, and its pages on this machine are not: {error}. Delete {cache_folder()} yourself."
+        ) from error
 
 
 def _seconds_to(moment: str) -> float:

@@ -313,4 +313,6 @@ def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) ->
     else:
         shown = output()
         shown.job(found)
+        if drop.stack.simulated and (found.get("proof") or {}).get("pictures"):
+            shown.say(drop.stack.simulated)
         show_warnings(shown, warned)

@@ -114,14 +114,12 @@ def _written(client: StackClient, compared: Comparison, page: Path | None) -> Pa
     """Write the page here, or among the pages that the browser opens; raises CommandError."""
     from functools import partial
 
-    from platformdirs import user_cache_path
-
     from lora_drop.client.comparison import small_picture
     from lora_drop.client.comparison_page import comparison_page
+    from lora_drop.client.opened_pages import comparison_file
 
     text = comparison_page(compared, partial(small_picture, client))
-    name = f"{compared.a.job_id}-{compared.b.job_id}.html"
-    path = page or user_cache_path("lora-drop", appauthor=False) / "comparisons" / name
+    path = page or comparison_file(compared.a.job_id, compared.b.job_id)
     opening = text.partition("style-src")[0].encode()
     try:
         if page and page.exists() and not page.read_bytes().startswith(opening):
@@ -158,16 +156,21 @@ def _show_history(rows: Sequence[tuple[JobSummary, JobChanges | None]]) -> None:
 
 def _show_comparison(compared: Comparison) -> None:
     from lora_drop.cli.lineage_tables import comparison_lines
-    from lora_drop.client.comparison_rows import photo_words
+    from lora_drop.client.comparison_rows import photo_names, photo_words
 
     shown = output()
     for line in comparison_lines(compared):
         shown.console.print(line, soft_wrap=True)
-    if said := photo_words(compared.changes.photos):
+    photos = compared.changes.photos
+    if photos and (said := photo_words(photos)):
         shown.say(
             f"The photos of {compared.b.job_id} against those of {compared.a.job_id}: {said}."
         )
-    elif compared.changes.photos is None:
+        for names in photo_names(photos):
+            shown.say(f"  {names}")
+    elif photos is None:
         shown.say(
             "Which photos differ is not known: a report is missing, or is of an earlier version."
         )
+    if compared.simulated:
+        shown.say(compared.simulated)

@@ -9,8 +9,8 @@ from lora_drop.client.comparison import Comparison
 from lora_drop.client.comparison_rows import comparison_rows, photo_words, value_words
 from lora_drop.client.differences import JobChanges, JobSummary
 
-HEADS = ("job", "when", "status", "trainer", "steps", "images", "cost", "likeness")
-# Columns that go first where there is no room: images, steps, trainer, when, likeness, cost.
+HEADS = ("job", "when", "status", "trainer", "steps", "photos", "cost", "likeness")
+# Columns that go first where there is no room: photos, steps, trainer, when, likeness, cost.
 NEEDED_LEAST = (5, 4, 3, 1, 7, 6)
 MARK = "*"
 
@@ -45,8 +45,9 @@ def comparison_lines(compared: Comparison) -> Iterator[Text]:
 
 def _row(job: JobSummary) -> list[Text]:
     likeness = "" if job.likeness is None else f"{job.likeness:.2f}"
-    if likeness and job.among_photos is not None:
-        likeness += f" of {job.among_photos:.2f}"
+    if job.likeness is not None and job.among_photos is not None:
+        among = f"{job.among_photos:.2f}"
+        likeness += f" of {among}" if job.likeness < job.among_photos else f" (photos {among})"
     return [
         Text(job.job_id),
         Text(local_time(job.created_at)),

@@ -16,10 +16,21 @@ from lora_drop.client.errors import CommandError
 
 if TYPE_CHECKING:
     from lora_drop.cli.display import Display
+    from lora_drop.client.stack_client import StackClient
 
 COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
 DEMO_TIMEOUT = 180.0  # seconds
+PROOF_TIMEOUT, PROOF_ROUND = 60.0, 1.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
+
+type Pictures = Annotated[
+    Path | None,
+    typer.Option(
+        help="Folder of photos that the simulator answers with in a proof sheet; else it draws.",
+        file_okay=False,
+        exists=True,
+    ),
+]
 
 
 def up(
@@ -38,6 +49,7 @@ def up(
     training_seconds: Annotated[
         float | None, typer.Option(min=0, help="How long the simulator trains; 3 seconds.")
     ] = None,
+    pictures: Pictures = None,
     parameter: Annotated[
         list[str] | None,
         typer.Option(help="NAME=VALUE, a parameter of the template; may be given several times."),
@@ -55,6 +67,8 @@ def up(
     with reporting(json_output=json_output, progress=progress) as display:
         if fal_ca and not fal:
             raise CommandError("--fal-ca goes with --fal.")
+        if pictures and fal:
+            raise CommandError("--pictures is for the simulator, and --fal takes its place.")
         local = local_stack()
         with local_failures():
             was_up = local.access() is not None
@@ -66,6 +80,7 @@ def up(
                 fal_ca=fal_ca,
                 host=host,
                 training_seconds=training_seconds,
+                pictures=pictures,
                 parameters=_parameters(parameter or []),
             )
             access = local.access()
@@ -169,10 +184,12 @@ def deploy(
     main([*words, "--", environment])
 
 
-def demo(*, json_output: Json = False, progress: Progress = False) -> None:
+def demo(
+    *, pictures: Pictures = None, json_output: Json = False, progress: Progress = False
+) -> None:
     """The main job from start to end: stack up, a dataset dropped, its LoRA stored, stack down.
 
-    A stack that is up already is used, and stays up.
+    A stack that is up already is used, and stays up. With --pictures a proof sheet is ordered as well.
     """
     from lora_drop.cli.follow import follow_job
     from lora_drop.cli.job_table import lora_line
@@ -182,18 +199,21 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
 
     with (
         reporting(json_output=json_output, progress=progress) as display,
-        _stack_for_a_while(display) as local,
+        _stack_for_a_while(display, pictures) as local,
     ):
         lora_drop = StackClient(find_stack(LOCAL))
+        # On a stack that is up, the sample may have been trained before.
+        parameters = {"force": True, **({"proof": True} if pictures else {})}
         with display.upload(local.sample.name) as sending:
-            # On a stack that is up, the sample may have been trained before.
-            job_id = lora_drop.drop(local.sample, parameters={"force": True}, progress=sending)
+            job_id = lora_drop.drop(local.sample, parameters=parameters, progress=sending)
         watch = Watch(lora_drop, job_id, DEMO_TIMEOUT)
         job = follow_job(display, EventReader(watch), percents=False)
         display.outcome(job)
         with local_failures():
             ledger = local.ledger()
         _hold_against(ledger, job, display)
+        if pictures:
+            _say_proof(lora_drop, job_id, display)
     if json_output:
         write(job)
     else:
@@ -202,18 +222,20 @@ def demo(*, json_output: Json = False, progress: Progress = False) -> None:
 
 
 @contextmanager
-def _stack_for_a_while(display: Display) -> Iterator[Any]:
+def _stack_for_a_while(display: Display, pictures: Path | None) -> Iterator[Any]:
     """The stack on this machine, up."""
     from lora_drop.client.stack import local_failures, local_stack
 
     local = local_stack()
     with local_failures():
         was_up = local.access() is not None
+        if was_up and pictures:
+            raise CommandError("A stack is up, and draws as it was started: lora-drop down first.")
         if was_up:
             display.say("using the stack that is up")
         else:
             display.say(COMING_UP)
-            local.up(step=display.step, training_seconds=DEMO_TRAINING)
+            local.up(step=display.step, training_seconds=DEMO_TRAINING, pictures=pictures)
     try:
         yield local
     finally:
@@ -221,6 +243,25 @@ def _stack_for_a_while(display: Display) -> Iterator[Any]:
             with local_failures():
                 local.down(say=display.say)
             display.say("the stack is down again; `lora-drop up` brings one up to stay")
+
+
+def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
+    """Wait for the proof sheet, and say how much its pictures look like the photos; raises CommandError."""
+    from time import monotonic, sleep
+
+    from lora_drop.jobs.proof import ProofSheet
+
+    until = monotonic() + PROOF_TIMEOUT
+    sheet = ProofSheet()
+    while not (sheet.done_at or sheet.note):
+        if monotonic() > until:
+            raise CommandError(f"The proof sheet is not done yet: lora-drop job {job_id}")
+        sleep(PROOF_ROUND)
+        sheet = ProofSheet.model_validate(lora_drop.job(job_id)["proof"] or {})
+    words = sheet.likeness.words if sheet.likeness else ""
+    said = f"Looks like the photos: {words}." if words else sheet.note
+    display.say(f"The proof sheet has {len(sheet.pictures)} pictures. {said}".strip())
+    display.say(lora_drop.stack.simulated)
 
 
 def _hold_against(

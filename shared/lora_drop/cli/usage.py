@@ -130,13 +130,13 @@ def open_(
 def _fetched(stack: Stack, job: Mapping[str, Any]) -> Path:
     """The report on this machine, as it is now: of the job itself, or of the one that checked its dataset."""
     from botocore.exceptions import BotoCoreError, ClientError
-    from platformdirs import user_cache_path
 
+    from lora_drop.client.opened_pages import report_folder
     from lora_drop.client.report_page import report_content, report_of
     from lora_drop.jobs.job_files import REPORT_PAGE
 
     holder, _where = report_of(job)
-    folder = user_cache_path("lora-drop", appauthor=False) / "reports" / holder
+    folder = report_folder(holder)
     try:
         content = report_content(stack, job, REPORT_PAGE)
         folder.mkdir(parents=True, exist_ok=True, mode=0o700)

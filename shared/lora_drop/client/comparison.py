@@ -3,20 +3,23 @@
 import re
 import tempfile
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from botocore.exceptions import BotoCoreError, ClientError
+from pydantic import ValidationError
 
 from lora_drop.client.differences import Document, JobChanges, JobSummary, lora_file
 from lora_drop.client.errors import CommandError
 from lora_drop.client.history import report_of_job
+from lora_drop.client.report_page import if_there, proof_content
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.images.header import InvalidImageError
-from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FOLDER
+from lora_drop.datasets.reports.proof_sheet import ProofReport
+from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FILE, PROOF_FOLDER
 
-PICTURE_SIDE = 512  # pixels, of a picture on the page
+PICTURE_SIDE = 768  # pixels, of a picture on the page
 MAX_PICTURE = 32 * 1024**2  # bytes; one of fal's has a few hundred thousand
 MAX_PICTURES = 20  # of a job
 NUMBERED = re.compile(rf"{PROOF_FOLDER}/([1-9][0-9]{{0,2}})/{re.escape(PICTURE_NAME)}")
@@ -27,13 +30,15 @@ class Comparison:
     """Two jobs with a LoRA; ``changes`` lead from ``a`` to ``b``.
 
     ``pictures`` has for each number of the proof sheets where the picture of either lies in the models bucket, None
-    where it has none.
+    where it has none; ``captions`` what is said under both: the likeness and the prompt. ``simulated`` says of the pictures that no LoRA has made them, where a simulator is the stack's fal.
     """
 
     a: JobSummary
     b: JobSummary
     changes: JobChanges
     pictures: Mapping[int, tuple[str | None, str | None]]
+    captions: Mapping[int, tuple[str, str]] = field(default_factory=dict)
+    simulated: str = ""
 
     @classmethod
     def of(cls, client: StackClient, a: str, b: str) -> Self:
@@ -43,14 +48,15 @@ class Comparison:
         first, second = (_with_lora(client.job(job_id)) for job_id in (a, b))
         reports = report_of_job(client, first), report_of_job(client, second)
         mine, theirs = (dict(_pictures(client, job)) for job in (first, second))
+        said, also = (_captions(client, job) for job in (first, second))
+        numbers = sorted({*mine, *theirs})[:MAX_PICTURES]
         return cls(
             a=JobSummary.of(first),
             b=JobSummary.of(second),
             changes=JobChanges.between(first, second, reports),
-            pictures={
-                number: (mine.get(number), theirs.get(number))
-                for number in sorted({*mine, *theirs})[:MAX_PICTURES]
-            },
+            pictures={number: (mine.get(number), theirs.get(number)) for number in numbers},
+            captions={number: (said.get(number, ""), also.get(number, "")) for number in numbers},
+            simulated=client.stack.simulated if mine or theirs else "",
         )
 
 
@@ -94,3 +100,22 @@ def _pictures(client: StackClient, job: Document) -> Iterator[tuple[int, str]]:
                     yield int(found[1]), row["Key"]
     except (BotoCoreError, ClientError) as error:
         raise CommandError(f"The pictures of {job['job_id']} cannot be listed: {error}") from error
+
+
+def _captions(client: StackClient, job: Document) -> dict[int, str]:
+    """Return the likeness and the prompt of each picture by its number; none without a sheet of this version."""
+    if not job.get("proof"):
+        return {}
+    content = if_there(job["job_id"], lambda: proof_content(client.stack, job, PROOF_FILE))
+    if content is None:
+        return {}
+    try:
+        sheet = ProofReport.model_validate_json(content)
+    except ValidationError:
+        return {}
+    return {each.number: _caption(each.likeness, each.prompt) for each in sheet.pictures}
+
+
+def _caption(likeness: float | None, prompt: str) -> str:
+    number = "" if likeness is None else f"Likeness {likeness:.2f}"
+    return ". ".join(filter(None, (number, prompt)))

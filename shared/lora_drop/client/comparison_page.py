@@ -2,6 +2,7 @@
 
 import base64
 from collections.abc import Callable, Iterator
+from functools import partial
 
 from lora_drop.client.comparison import Comparison
 from lora_drop.client.comparison_rows import comparison_rows, photo_words
@@ -14,13 +15,16 @@ STYLE = (
     COLOURS
     + GENERAL
     + """\
+body{max-width:112rem}
 table{width:100%;border-collapse:collapse;table-layout:fixed;font-size:.9375rem}
 th,td{padding:.5rem .75rem .5rem 0;border-bottom:1px solid var(--line);text-align:left;vertical-align:top;font-weight:400}
 thead th{font-weight:600}
+thead th:first-child{width:7rem}
 tbody th{color:var(--faint)}
 .differs td{font-weight:600}
-.pictures th{width:3rem}
+.pictures thead th:first-child{width:3rem}
 .pictures img{display:block;width:100%;height:auto;border-radius:.5rem;background:var(--calm)}
+.pictures p{margin-top:.375rem;font-size:.875rem}
 .none{color:var(--faint)}
 """
 )
@@ -82,16 +86,22 @@ def _pictures(compared: Comparison, names: tuple[str, str], picture: Picture) ->
     if not compared.pictures:
         return None
     rows = [
-        tag("tr", tag("th", str(number), scope="row"), *(_cell(key, picture) for key in keys))
+        tag(
+            "tr",
+            tag("th", str(number), scope="row"),
+            *map(partial(_cell, picture), keys, compared.captions.get(number, ("", ""))),
+        )
         for number, keys in compared.pictures.items()
     ]
     table = tag("table", _heads("", names), tag("tbody", *rows), class_="pictures")
-    return tag("section", tag("h2", "Proof sheets"), table)
+    note = tag("p", compared.simulated, class_="note") if compared.simulated else None
+    return tag("section", tag("h2", "Proof sheets"), note, table)
 
 
-def _cell(key: str | None, picture: Picture) -> Html:
+def _cell(picture: Picture, key: str | None, caption: str) -> Html:
     data = picture(key) if key else None
     if data is None:
         return tag("td", "no picture", class_="none")
     source = f"data:image/jpeg;base64,{base64.b64encode(data).decode()}"
-    return tag("td", tag("img", src=source, alt=f"picture of {key}"))
+    said = tag("p", caption) if caption else None
+    return tag("td", tag("img", src=source, alt=f"picture of {key}"), said)

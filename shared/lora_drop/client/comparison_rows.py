@@ -5,11 +5,12 @@ from dataclasses import dataclass
 
 from lora_drop.client.comparison import Comparison
 from lora_drop.client.differences import JobSummary, PhotoChanges, Value
-from lora_drop.datasets.reports.markup import counted, dollars, shown, size_of
+from lora_drop.datasets.reports.markup import counted, dollars, shown, size_of, visible
 
 MINUTE = 60
 DIGITS = 12  # of a digest
 NONE = "-"
+NAMED = 5  # photos in a line
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,17 +35,27 @@ def photo_words(photos: PhotoChanges | None) -> str:
     return ", ".join(f"{counted(len(names), 'photo')} {what}" for names, what in parts if names)
 
 
+def photo_names(photos: PhotoChanges) -> Iterator[str]:
+    """Yield a line for the photos that were added and one for those removed, each with five names at most."""
+    for names, what in ((photos.added, "added"), (photos.removed, "removed")):
+        if names:
+            more = len(names) - NAMED
+            rest = f" and {more:,} more" if more > 0 else ""
+            yield visible(f"{what}: {', '.join(names[:NAMED])}{rest}")
+
+
 def value_words(value: Value | None) -> str:
     """Return a parameter's value as a person writes it; a dash for none."""
     return NONE if value is None else shown(value)
 
 
 def likeness_words(job: JobSummary) -> str:
-    """Return how much the proof sheet looks like the person: “0.72 of 0.84 among the photos”."""
-    if job.likeness is None:
-        return NONE
-    among = "" if job.among_photos is None else f" of {job.among_photos:.2f} among the photos"
-    return f"{job.likeness:.2f}{among}"
+    """Return how much the proof sheet looks like the person: “0.72 of 0.84 among the photos”, “0.91 (photos 0.87)”."""
+    if job.likeness is None or job.among_photos is None:
+        return NONE if job.likeness is None else f"{job.likeness:.2f}"
+    if job.likeness >= job.among_photos:
+        return f"{job.likeness:.2f} (photos {job.among_photos:.2f})"
+    return f"{job.likeness:.2f} of {job.among_photos:.2f} among the photos"
 
 
 def duration(seconds: float) -> str:

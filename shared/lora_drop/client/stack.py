@@ -24,6 +24,7 @@ from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.foreign_answers import ASKED_AS
+from lora_drop.client.simulator_words import simulated_words
 from lora_drop.fal.trainers import table as trainers
 from lora_drop.local.tools import none_is_up
 
@@ -43,6 +44,7 @@ class Stack:
 
     ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
     folder that is nearly called like a preset: warn or refuse. ``faces`` is what its check does about faces.
+    ``simulated`` says of the pictures that no LoRA has made them, where a simulator is its fal.
     """
 
     name: str
@@ -54,6 +56,7 @@ class Stack:
     application: str = TRAINER
     misspelled_folder: str = WARN
     faces: FaceCheck = field(default_factory=FaceCheck)
+    simulated: str = ""
 
     def client(self, service: str, *, attempts: int | None = None) -> Any:
         """A boto3 client for this stack's account and place; ``attempts`` of a call, else as many as boto3 makes."""
@@ -115,6 +118,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         name=LOCAL,
         session=session,
         endpoint_url=access["endpoint_url"],
+        simulated=simulated_words(access),
         api_url=access["api_url"],
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],

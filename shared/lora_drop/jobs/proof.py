@@ -51,7 +51,10 @@ class Likeness(_Value):
         """Return the two numbers as people read them; empty where there are none."""
         if self.likeness is None or self.among_photos is None:
             return ""
-        return f"{self.likeness:.2f} of the {self.among_photos:.2f} that the photos reach among themselves"
+        likeness, among = f"{self.likeness:.2f}", f"{self.among_photos:.2f}"
+        if self.likeness >= self.among_photos:
+            return f"{likeness}, as much as the photos reach among themselves ({among})"
+        return f"{likeness} of the {among} that the photos reach among themselves"
 
 
 class ProofSheet(_Value):

@@ -15,7 +15,10 @@ START_TIMEOUT = 30.0  # seconds
 
 
 class FalServer(BaseModel):
-    """How a stack reaches its fal; ``ca_file`` None where the system's certificates do."""
+    """How a stack reaches its fal; ``ca_file`` None where the system's certificates do.
+
+    ``pictures`` is the folder of photos that a simulator answers with, None where it draws.
+    """
 
     model_config = ConfigDict(frozen=True)
 
@@ -29,6 +32,7 @@ class FalServer(BaseModel):
     cdn_url: str
     ca_file: Path | None
     simulated: bool
+    pictures: Path | None = None
 
     @property
     def host_port(self) -> str:
@@ -63,14 +67,23 @@ def fal_at(url: str, ca_file: Path | None) -> FalServer:
 
 
 def start_simulator(
-    state: Path, host: str, training_seconds: float, *, started: Started | None = None
+    state: Path,
+    host: str,
+    training_seconds: float,
+    pictures: Path | None = None,
+    *,
+    started: Started | None = None,
 ) -> tuple[Background, FalServer]:
-    """The fal simulator in a process of its own; its keys and files lie in ``state``."""
+    """The fal simulator in a process of its own; its keys and files lie in ``state``.
+
+    ``pictures``: a folder of photos that it answers with.
+    """
     port = free_port(host)
     log = state / "fal-sim.log"
     line = [sys.executable, "-m", "lora_drop", "fal-sim", "--json"]
     line += ["--host", host, "--port", str(port), "--state", str(state / "fal")]
     line += ["--training-seconds", str(training_seconds)]
+    line += ["--pictures", str(pictures)] if pictures else []
     process = start(
         "the fal simulator",
         line,
@@ -92,6 +105,7 @@ def start_simulator(
         cdn_url=ready["url"],
         ca_file=Path(ready["ca_file"]),
         simulated=True,
+        pictures=pictures,
     )
 
 

@@ -21,6 +21,8 @@ from lora_drop.local.inputs import what_is_wrong
 from lora_drop.local.processes import NotStartedError
 from lora_drop.local.state_file import ELSEWHERE, Record, RunningStack, StackError
 from lora_drop.local.tools import MissingExtraError, require_extra, state_folder
+from lora_drop.simulator.config import photos_in
+from lora_drop.simulator.errors import IMAGES
 
 HOME = tools.HOME
 SAMPLE = Path(__file__).with_name("samples") / "astronaut.zip"
@@ -84,6 +86,7 @@ class LocalStack:
             "fal_url": stack.fal.url,
             "fal_ca_file": str(stack.fal.ca_file or ""),
             "fal_simulated": stack.fal.simulated,
+            "fal_pictures": str(stack.fal.pictures or ""),
             "outputs": stack.outputs,
             "sam_local": self._sam_local(stack),
         }
@@ -96,6 +99,7 @@ class LocalStack:
         fal_ca: Path | None = None,
         host: str | None = None,
         training_seconds: float | None = None,
+        pictures: Path | None = None,
         parameters: Mapping[str, str] | None = None,
         variables: Mapping[str, str] | None = None,
     ) -> None:
@@ -103,8 +107,8 @@ class LocalStack:
 
         A stack that runs keeps its processes, its data, its fal and its ``parameters`` (the
         template's, as far as no other are given), and gets today's code. Where ``parameters`` are given to
-        it, they change alone. What is decided when it starts cannot be asked of it then. ``variables`` go over
-        those of the functions' environment.
+        it, they change alone. What is decided when it starts cannot be asked of it then. ``pictures``: a folder of
+        photos that the simulator answers with. ``variables`` go over those of the functions' environment.
         """
         try:
             require_extra()
@@ -112,17 +116,18 @@ class LocalStack:
             raise StackError(str(missing)) from missing
         if wrong := what_is_wrong(parameters or {}):
             raise StackError(wrong)
+        pictures = _folder_of_photos(pictures)
         stack = self.running()
-        if stack is not None and (fal, host, training_seconds) != (None, None, None):
+        if stack is not None and (fal, host, training_seconds, pictures) != (None,) * 4:
             raise StackError(
-                "A stack is up, and its fal, its address and its training time were decided when "
+                "A stack is up, and its fal, its address, its training time and its pictures were decided when "
                 "it started. Run lora-drop down first, or lora-drop up without options."
             )
         try:
             if stack is None:
                 self._clear()
                 seconds = TRAINING_SECONDS if training_seconds is None else training_seconds
-                stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds)
+                stack = self._start(step, fal, fal_ca, host or LOOPBACK, seconds, pictures)
             given = {**stack.parameters, **(parameters or {})}
             stack = stack.model_copy(update={"parameters": given})
             alone = bool(parameters and stack.outputs and not variables)
@@ -211,6 +216,7 @@ class LocalStack:
         fal_ca: Path | None,
         host: str,
         training_seconds: float,
+        pictures: Path | None,
     ) -> RunningStack:
         server = fal_at(fal, fal_ca) if fal else None
         simulator, started = None, self._record.keep
@@ -219,7 +225,7 @@ class LocalStack:
         if server is None:
             with step("fal simulator"):
                 simulator, server = start_simulator(
-                    self.state, host, training_seconds, started=started
+                    self.state, host, training_seconds, pictures, started=started
                 )
         stack = RunningStack(
             emulator=emulator.process,
@@ -236,3 +242,10 @@ class LocalStack:
         if ip_address(gethostbyname(stack.host)).is_loopback:
             return ""
         return deployment.sam_local_line(self.state, self.sam_environments)
+
+
+def _folder_of_photos(folder: Path | None) -> Path | None:
+    """Return the folder's whole path; raises StackError where it has no photos."""
+    if folder is not None and not photos_in(folder):
+        raise StackError(f"{folder} is no folder with photos: {', '.join(IMAGES)}")
+    return folder and folder.absolute()

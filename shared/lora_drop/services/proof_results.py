@@ -29,6 +29,7 @@ from lora_drop.datasets.reports.proof_sheet import (
 )
 from lora_drop.datasets.selection import select
 from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.fal.trainers.trainer import STEPS
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.events import ProofSheetReady
 from lora_drop.jobs.job import Job
@@ -210,13 +211,22 @@ class ProofResults:
 
 
 def _trained(job: Job, dataset: _Dataset) -> Trained:
-    trainer = TRAINERS.get(job.application)
     return Trained(
         images=job.images,
         steps=job.parameters.steps if job.parameters else None,
-        usual_steps=trainer.steps.default if trainer else None,
+        usual_steps=_usual_steps(job),
         captioned=dataset.captioned,
     )
+
+
+def _usual_steps(job: Job) -> int | None:
+    """Return the steps of the job's preset, else the trainer's own; None where the trainer is not known."""
+    trainer = TRAINERS.get(job.application)
+    if trainer is None:
+        return None
+    preset = trainer.presets.get(job.preset or "")
+    chosen = preset.values.get(STEPS) if preset else None
+    return chosen if isinstance(chosen, int) else trainer.steps.default
 
 
 def _report(

@@ -9,6 +9,7 @@ from PIL import Image, ImageDraw, ImageFont, ImageOps
 
 QUALITY = 90
 FORMATS = {"jpeg": ("JPEG", "image/jpeg", "jpg"), "png": ("PNG", "image/png", "png")}
+DRAWN = "fal simulator: drawn, not made with the LoRA"
 CENTRE = (0.5, 0.4)  # where a photo is cropped to: faces are above the middle
 type Size = tuple[int, int]
 type Colour = tuple[int, int, int]
@@ -27,12 +28,15 @@ def blackened(size: Size) -> Image.Image:
 
 
 def drawn(size: Size, *, prompt: str, seed: int, number: int) -> Image.Image:
-    """Return a drawing of a person with the prompt under it; the same for the same prompt, seed and number."""
+    """Return a drawing of a person without a face, with the prompt under it; the same for the same arguments.
+
+    It says that it is drawn: a face in it would be compared with those in the photos.
+    """
     chance = hashlib.sha256(f"{seed}/{number}/{prompt}".encode()).digest()
     image = _background(size, chance)
     draw = ImageDraw.Draw(image)
     _person(draw, size, chance[6:])
-    _caption(draw, size, f"{prompt}\nseed {seed}, picture {number}")
+    _caption(draw, size, f"{DRAWN}\n{prompt}\nseed {seed}, picture {number}")
     return image
 
 
@@ -52,7 +56,7 @@ def _background(size: Size, chance: bytes) -> Image.Image:
 
 
 def _person(draw: ImageDraw.ImageDraw, size: Size, chance: bytes) -> None:
-    """Draw head and shoulders; the colours come from ``chance``."""
+    """Draw head and shoulders from behind; the colours come from ``chance``."""
     width, height = size
     unit = min(size) / 100
     x, y = width / 2, height * 0.4
@@ -66,19 +70,7 @@ def _person(draw: ImageDraw.ImageDraw, size: Size, chance: bytes) -> None:
     clothes = (chance[6], chance[7], chance[8])
     ellipse(0, 62, 42, 30, clothes)
     ellipse(0, 30, 9, 14, skin)
-    ellipse(0, -5, 25, 31, hair)
-    ellipse(0, 3, 20, 26, skin)
-    for side in (-8, 8):
-        ellipse(side, -2, 4, 2.2, (245, 245, 245))
-        ellipse(side, -2, 1.8, 1.8, (40, 30, 20))
-        ellipse(side, -7, 4.5, 0.9, hair)
-    ellipse(0, 6, 1.6, 4.5, _darker(skin))
-    ellipse(0, 16, 6.5, 1.8, (150, 60, 60))
-
-
-def _darker(colour: Colour) -> Colour:
-    red, green, blue = (each * 4 // 5 for each in colour)
-    return red, green, blue
+    ellipse(0, -1, 24, 30, hair)
 
 
 def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str) -> None:
@@ -88,4 +80,12 @@ def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str) -> None:
     columns = max(1, int(width * 0.94 / (points * 0.55)))
     wrapped = "\n".join(textwrap.fill(line, columns) for line in text.splitlines())
     at = (width * 0.03, height * 0.97)
-    draw.multiline_text(at, wrapped, fill="white", font=font, anchor="ld")
+    draw.multiline_text(
+        at,
+        wrapped,
+        fill="white",
+        font=font,
+        anchor="ld",
+        stroke_width=max(1, points // 12),  # light clothes may lie behind it
+        stroke_fill="black",
+    )

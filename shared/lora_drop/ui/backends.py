@@ -110,13 +110,17 @@ class CardPicture:
 
 @dataclass(frozen=True, slots=True)
 class ProofCard:
-    """The proof sheet of a job: pictures once it is ``done``, and how much they look like the photos, in words."""
+    """The proof sheet of a job: pictures once it is ``done``, and how much they look like the photos, in words.
+
+    ``simulated`` says of the pictures that no LoRA has made them, where a simulator is the stack's fal.
+    """
 
     done: bool = False
     pictures: tuple[CardPicture, ...] = ()
     likeness: str = ""
     advice: str = ""
     note: str = ""
+    simulated: str = ""
 
 
 @dataclass(frozen=True, slots=True)

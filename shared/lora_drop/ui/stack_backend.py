@@ -109,7 +109,7 @@ class StackBackend:
         Raises JobUnknownError, and StackUnreachableError for a job that was never seen.
         """
         try:
-            card = self._seen(self.client.job(job_id))
+            card = self._simulated(self._seen(self.client.job(job_id)))
         except JobUnknownError:
             if (sent := self._sent.get(job_id)) is None:
                 raise
@@ -221,6 +221,12 @@ class StackBackend:
             name: said[name] for name in ("progress", "queue_position") if said[name] is not None
         }
         return replace(card_of({**document, **far}), log=known.lines)
+
+    def _simulated(self, card: JobCard) -> JobCard:
+        """Return the card, whose proof sheet says where a simulator has made its pictures."""
+        if card.proof is None:
+            return card
+        return replace(card, proof=replace(card.proof, simulated=self.client.stack.simulated))
 
     def _sheet(self, document: Mapping[str, Any]) -> ProofReport | None:
         """Return what ``proof.json`` of a job says; None where there is none, or one of another version."""

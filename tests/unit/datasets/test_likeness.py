@@ -16,6 +16,7 @@ from lora_drop.datasets.faces.likeness import (
     photo_face,
     picture_face,
 )
+from lora_drop.jobs.proof import Likeness
 from tests.support.faces import make_face, make_group
 from tests.support.likeness import ADA, LabelComparer
 
@@ -52,6 +53,13 @@ def test_own_pictures_look_like_photos() -> None:
     assert likeness.advice == ""
     assert likeness.words == (
         f"{likeness.likeness:.2f} of the {likeness.among_photos:.2f} that the photos reach among themselves"
+    )
+
+
+@pytest.mark.parametrize("likeness", [0.91, 0.87])
+def test_better_than_photos_is_readable(likeness: float) -> None:
+    assert Likeness(likeness=likeness, among_photos=0.87).words == (
+        f"{likeness:.2f}, as much as the photos reach among themselves (0.87)"
     )
 
 

@@ -193,6 +193,31 @@ def test_mistake_of_ours_ends_the_sheet() -> None:
     assert "ada" not in said
 
 
+@pytest.mark.parametrize(
+    ("preset", "steps", "said"),
+    [
+        ("portrait", 1500, ""),
+        ("portrait", 1000, "more steps (it had 1,000; 1,500 are usual)"),
+        ("fast", 1000, ""),
+        (None, 1500, "more steps (it had 1,500; 2,500 are usual)"),
+    ],
+)
+def test_presets_own_steps_are_enough(preset: str | None, steps: int, said: str) -> None:
+    """A training with its preset's steps is not advised to take more, and one with fewer is."""
+    training = trained(*STRANGERS, preset=preset, parameters=TrainingParameters(steps=steps))
+    words = advice(training.measure())
+
+    assert ("more steps" in words) == bool(said)
+    assert said in words
+
+
+def test_faceless_pictures_show_no_other() -> None:
+    words = advice(trained("nobody 1", "nobody 2").measure())
+
+    assert words.startswith("The pictures have no face that can be compared.")
+    assert "another person" not in words
+
+
 def test_clean_copy_is_compared() -> None:
     training = trained(*OWN)
     key = f"{training.job.prefix}dataset.zip"

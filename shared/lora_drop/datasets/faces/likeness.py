@@ -22,7 +22,7 @@ DIGITS = 2
 
 @dataclass(frozen=True, slots=True)
 class Trained:
-    """What the advice goes by: photos, steps, the trainer's own number of steps, and whether photos had captions.
+    """What the advice goes by: photos, steps, the steps that its preset or trainer has of itself, and whether photos had captions.
 
     None where it is not known.
     """
