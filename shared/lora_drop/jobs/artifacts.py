@@ -27,8 +27,6 @@ WEIGHTS_SUFFIX = ".safetensors"
 JSON_SUFFIX = ".json"
 # What is kept of a file that is not what its name says.
 INVALID_SUFFIX = ".invalid"
-# What a result of fal-ai/flux-lora has and no trainer's (https://fal.ai/models/fal-ai/flux-lora/api).
-OF_INFERENCE = frozenset({"prompt", "has_nsfw_concepts"})
 PICTURE_TYPES = frozenset({"image/jpeg", "image/png"})
 MAX_SIDE = 16_384  # pixels
 MAX_FILE_NAME = 120
@@ -142,11 +140,9 @@ def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
     """Return the weights and JSON files of a result, the trainer's own first, under the names they are kept by.
 
     A File is an object with a ``url`` (fal's File type: url, content_type, file_name, file_size). Files
-    of other kinds are left out: what cannot be looked into is not brought into the house. A result of
-    inference has one picture instead, the first of its ``images``.
+    of other kinds are left out: what cannot be looked into is not brought into the house. The first of its ``images``
+    is the picture, in a result of inference; ``of_kind`` says which of them a job keeps.
     """
-    if OF_INFERENCE & payload.keys() and not KNOWN_OUTPUTS.keys() & payload.keys():
-        return _pictures(payload)
     found: dict[str, Artifact] = {}
     # A sort that keeps the rest in fal's order.
     for output in sorted(payload, key=lambda output: output not in KNOWN_OUTPUTS):
@@ -158,7 +154,7 @@ def artifacts_in(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:
             kept = is_weights(artifact) or is_json(artifact)
             if kept and len(artifact.url) <= MAX_URL and len(found) < MAX_FILES:
                 found[artifact.name] = artifact
-    return tuple(found.values())
+    return (*found.values(), *_pictures(payload))
 
 
 def _pictures(payload: Mapping[str, Any]) -> tuple[Artifact, ...]:

@@ -15,7 +15,7 @@ from lora_drop.fal.proof_prompts import (
     picture_orders,
     picture_usd,
 )
-from lora_drop.jobs.artifacts import artifacts_in
+from lora_drop.jobs.artifacts import artifacts_in, of_kind
 from lora_drop.jobs.evidence import is_of_picture
 from lora_drop.jobs.ids import JOB_ID, picture_job_id
 from lora_drop.jobs.job import Job
@@ -114,19 +114,22 @@ def test_request_is_known_by_its_input(changes: dict[str, Any], is_its: bool) ->
         ({"images": [], "prompt": "x"}, []),
         ({"images": IMAGE, "prompt": "x"}, []),
         ({"images": [{"url": "x" * 5000}], "prompt": "x"}, []),
-        ({"images": [IMAGE]}, []),
+        ({"images": [IMAGE]}, [("picture.jpg", 768, None)]),
         (
             {"images": [IMAGE], "prompt": "x", "lora_file": {"url": "https://a/b.safetensors"}},
-            [("lora.safetensors", None, None)],
+            [("lora.safetensors", None, None), ("picture.jpg", 768, None)],
         ),
     ],
 )
 def test_result_of_inference_is_one_picture(
     payload: dict[str, Any], kept: list[tuple[str, int | None, bool | None]]
 ) -> None:
-    """The first image of a result of inference is kept; what a trainer makes beside its LoRA is not."""
+    """The first image of a result is what a picture's job keeps of it, and a training's job keeps all but that."""
     found = artifacts_in(payload)
     assert [(each.name, each.width, each.blackened) for each in found] == kept
+    pictures = [each for each in found if each.name == "picture.jpg"]
+    assert [*of_kind(found, picture=True)] == pictures
+    assert [*of_kind(found, picture=False), *pictures] == [*found]
 
 
 def test_type_of_a_picture_is_no_page() -> None:

@@ -54,7 +54,7 @@ NAMED: list[tuple[dict[str, Any], list[str]]] = [
     ({"diffusers_lora_file": {"url": URL}, **LORA}, ["lora.safetensors", "x.safetensors"]),
     ({"more": {"url": URL, "file_name": "more.json"}}, ["more.json"]),
     ({"more": {"url": URL, "content_type": "application/json"}}, ["more"]),
-    ({"images": [LIST, LIST]}, ["a.json", "2-a.json"]),
+    ({"files": [LIST, LIST]}, ["a.json", "2-a.json"]),
     # What cannot be inspected is left out.
     *(({"debug": {"url": URL, "file_name": name}}, []) for name in UNKNOWN),
     *(
