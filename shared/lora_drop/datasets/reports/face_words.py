@@ -3,7 +3,7 @@
 from lora_drop.datasets.report import FaceMark, Report
 from lora_drop.jobs.problems import Problem
 
-FACE_CODES = ("image_face_", "dataset_face_")
+FACE = "_face_"  # in the code of each problem of a face
 # The problems that say whose faces they are; the others are of how well a face is seen.
 WHOSE_FACES = frozenset(
     {"image_face_other_person", "dataset_face_two_people", "dataset_face_many_people"}
@@ -35,7 +35,7 @@ def face_words(report: Report) -> str:
 
 def is_about_faces(problem: Problem) -> bool:
     """Return whether a problem is about faces."""
-    return problem.code.startswith(FACE_CODES)
+    return FACE in problem.code
 
 
 def is_of_others(problem: Problem) -> bool:
