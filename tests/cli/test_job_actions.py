@@ -119,6 +119,13 @@ def test_likeness_is_shown(run: Run, api: Api, proof: ProofSheet | None, said: l
     assert ("proof" in shown, "Looks like" in shown) == (bool(said), len(said) == 3)
 
 
+def test_sheet_of_duplicate_is_earlier_jobs(run: Run, api: Api) -> None:
+    sheet = ProofSheet(note="The one of this LoRA belongs to ada-1.", done_at=NOW)
+    api.answers = [job_answer(status=Status.SUCCEEDED, duplicate_of="ada-1", proof=sheet)]
+    shown = run("job", "ada-486fb2366b").stdout
+    assert "\nProof sheet: The one of this LoRA belongs to ada-1.\n" in shown
+
+
 MADE = StoredFile(
     name="picture.jpg",
     bucket="models",

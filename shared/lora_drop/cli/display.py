@@ -180,13 +180,13 @@ class Display:
             again = f"lora-drop job {job['job_id']}"
             self.say(f"The pictures of the proof sheet are being made: {again} shows them")
         elif note := (job.get("proof") or {}).get("note"):
-            self.say(f"No proof sheet: {note}")
+            self.say(_note(job, note))
 
     def _proof(self, job: Mapping[str, Any], pictures: int) -> None:
         """The proof sheet: how far it is, then where it is and how much its pictures look like the photos."""
         sheet = ProofSheet.model_validate(job.get("proof") or {})
         if sheet.note:
-            self.say(f"No proof sheet: {sheet.note}")
+            self.say(_note(job, sheet.note))
         if is_open(job):
             self.say(f"  proof sheet     {pictures_words(pictures, len(sheet.pictures))}")
         if sheet.done_at is None or not sheet.pictures:
@@ -239,3 +239,8 @@ def _money(job: Mapping[str, Any]) -> str | None:
     charge = job["charge"]
     parts = (f"${charge['usd']:.2f} {charge['state']}" if charge else "", proof_cost_words(job))
     return ", ".join(filter(None, parts)).removeprefix("and ") or None
+
+
+def _note(job: Mapping[str, Any], note: str) -> str:
+    """Why a job has no proof sheet of its own; one of a duplicate is the earlier job's."""
+    return f"{'Proof sheet' if job['duplicate_of'] else 'No proof sheet'}: {note}"
