@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from lora_drop.cli.reports import problem_lines
+from lora_drop.cli.reports import FACE_LINES, changes_by_kind, face_lines, problem_lines
+from lora_drop.datasets.report import ReportedChange
 from lora_drop.jobs.problems import Problem
 from tests.support.client_fixtures import Run, phone_data
 from tests.support.foreign import foreign_archives, is_damaged
@@ -201,6 +202,40 @@ def test_foreign_archives_get_a_verdict(check: Run, corpora: Path) -> None:
         assert any(code.startswith("archive_") for code in codes) == is_damaged(name), (name, codes)
         assert (row["verdict"] == "rejected") == bool(codes), name
         assert row["requests"] <= 40, name
+
+
+def test_face_lines_are_few() -> None:
+    """Of many kinds of faces the first lines are shown, those about another person before all, and the rest counted."""
+    codes = ("none", "several", "small", "turned", "covered", "blurred", "other_person")
+    faces = [
+        Problem(code=f"image_face_{code}", message=f"{code}.jpg is {code}.", member=f"{code}.jpg")
+        for code in codes
+    ]
+    blurred = Problem(code="image_blurred", message="x.jpg is blurred.", member="x.jpg")
+    lines = list(face_lines((blurred, *faces), "all"))
+    assert lines[0] == "warning: other_person.jpg is other_person. (image_face_other_person)"
+    assert (len(lines), lines[-1]) == (FACE_LINES + 1, "and 2 more about faces")
+    assert list(face_lines((blurred,), "all")) == []
+
+
+def test_changes_are_told_apart() -> None:
+    """A photo's hidden data and the ZIP's, and a caption of a list and the photo's own, have words of their own."""
+    made = [
+        ReportedChange(code=code, member=member, message="It was changed.")
+        for code, member in (
+            ("image_metadata_removed", "a.jpg"),
+            ("archive_metadata_removed", ""),
+            ("caption_collected", "a.jpg"),
+            ("caption_collected", "metadata.jsonl"),
+        )
+    ]
+    words = [each.partition("\N{MULTIPLICATION SIGN} ")[2] for each in changes_by_kind(made)]
+    assert words == [
+        "hidden data of a photo removed",
+        "hidden data of the ZIP removed",
+        "caption taken from the photo's own data",
+        "caption taken from a list",
+    ]
 
 
 def test_one_change_is_one(check: Run, folder: Path) -> None:

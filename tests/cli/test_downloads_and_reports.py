@@ -13,7 +13,9 @@ from lora_drop.client.errors import CommandError
 from lora_drop.client.report_page import report_files
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report, Verdict
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
+from tests.support.builders import NOW
 from tests.support.client_fixtures import Api, Run, job_answer
 
 LORA = bytes(range(256)) * 5000
@@ -140,6 +142,18 @@ def test_command_lists_what_it_fetched(run: Run, api: Api, tmp_path: Path) -> No
     assert result.exit_code == 0
     assert "ada-1 is REJECTED, and has no LoRA" in result.stderr
     assert result.stdout.splitlines() == [str(tmp_path / name) for name in NOTICES]
+
+
+@pytest.mark.usefixtures("with_report")
+@pytest.mark.parametrize("done", [False, True])
+def test_open_sheet_is_fetched_later(run: Run, api: Api, tmp_path: Path, *, done: bool) -> None:
+    """A download before the proof sheet is done says so, and what fetches it later."""
+    sheet = ProofSheet(note="No face." if done else "", done_at=NOW if done else None)
+    api.answers = [job_answer(job_id="ada-1", status=Status.SUCCEEDED, proof=sheet)]
+    result = run("download", "ada-1", "--to", tmp_path)
+    again = f"this fetches it: lora-drop download ada-1 --to {tmp_path}"
+    assert result.exit_code == 0
+    assert (again in result.stderr) is not done
 
 
 REPORT = Report(file="ada.zip", verdict=Verdict.ACCEPTED, images=12)

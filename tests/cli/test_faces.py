@@ -1,14 +1,19 @@
 """What the command says of faces: five photos by name, and once what is missing to look for them."""
 
 import json
+import sys
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 from lora_drop.cli.command_line import command
+from lora_drop.cli.direct_words import say_checked
+from lora_drop.cli.display import Display
+from lora_drop.client.check import check_dataset
 from lora_drop.client.errors import CommandError
 from lora_drop.client.face_check import EXTRA_MISSING, FaceCheck, is_wanted, local_faces
 from lora_drop.client.stack import Stack
@@ -132,8 +137,42 @@ def test_stranger_is_refused_before_the_upload(
     object.__setattr__(stack, "faces", faces)
     result = run("train", five, "--no-wait", *words)
     assert result.exit_code == code
-    assert (STRANGER in result.stderr) == (code == 1)
+    assert f"error: {STRANGER}" in result.stderr or code == 0
+    assert ("Nothing was uploaded" in result.stderr) == (code == 1)
     assert bool(uploaded(stack)) == (code == 0)
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+def test_faces_are_said_before_upload(run: Run, five: Path) -> None:
+    """What is wrong with the faces is said in full before the upload, another person first; the rest is counted."""
+    lines = run("train", five, "--no-wait").stderr.splitlines()
+    assert [line.rpartition("(")[2][:-1] for line in lines[:5]] == [
+        "image_face_other_person",
+        *(code for code in FIVE.values() if code != "image_face_other_person"),
+    ]
+    assert lines[0].startswith(f"warning: {STRANGER} seems to show another person")
+    assert "faces: one person in 10 of 14 photos" in lines[5]
+    assert lines[6] == f"7 warnings; to read them: lora-drop check {five}"
+
+
+def test_direct_training_says_the_same(five: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    display = Display(Console(file=sys.stdout, width=1000))
+    say_checked(check_dataset(five), str(five), {}, display)
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith(f"warning: {STRANGER} seems to show another person")
+    assert len([line for line in lines if "_face_" in line]) == 5
+
+
+def test_check_counts_the_person(check: Run, five: Path, tmp_path: Path) -> None:
+    """Where all is well it is said as well, in the summary and in the report."""
+    result = check(SAMPLE, "--report", f"{tmp_path}/")
+    assert "about $3.60, faces: one person in 14 of 14 photos, trigger" in result.stdout
+    assert (
+        "<dt>Faces</dt><dd>One person in 14 of 14 photos</dd>"
+        in (tmp_path / "report.html").read_text()
+    )
+    assert "faces: one person in 10 of 14 photos" in check(five).stdout
+    assert "faces:" not in check(SAMPLE, "--no-faces").stdout
 
 
 @pytest.mark.parametrize("way", ["variable", "defaults", "caller"])

@@ -8,6 +8,7 @@ import httpx
 import pytest
 
 from lora_drop.client.stack import Stack
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job_problems import over_limit
 from lora_drop.jobs.problems import Problem
@@ -105,7 +106,6 @@ PROOFS = [
     ),
     (ProofSheet(pictures=PICTURES, done_at=NOW), ["proof/proof.html"]),
     (ProofSheet(note="It cannot be made.", done_at=NOW), ["No proof sheet: It cannot be made."]),
-    (ProofSheet(pictures=PICTURES), []),
     (None, []),
 ]
 
@@ -113,7 +113,9 @@ PROOFS = [
 @pytest.mark.parametrize(("proof", "said"), PROOFS)
 def test_likeness_is_shown(run: Run, api: Api, proof: ProofSheet | None, said: list[str]) -> None:
     api.answers = [job_answer(status=Status.SUCCEEDED, proof=proof)]
-    shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
+    result = run("job", "ada-486fb2366b")
+    shown = " ".join(result.stdout.split()).replace("for the proof sheet", "for the pictures")
+    assert result.exit_code == 0
     assert all(each in shown for each in said)
     assert ("proof" in shown, "Looks like" in shown) == (bool(said), len(said) == 3)
 
@@ -125,10 +127,54 @@ def test_simulators_pictures_are_said(
     monkeypatch.setattr(
         "lora_drop.client.stack._deployed", lambda *_, **__: replace(stack, simulated=simulated)
     )
-    for proof in (ProofSheet(pictures=PICTURES), None):
+    for proof in (ProofSheet(pictures=PICTURES, done_at=NOW), None):
         api.answers = [job_answer(status=Status.SUCCEEDED, proof=proof)]
         shown = run("job", "ada-486fb2366b").stdout
         assert ("No LoRA made them." in shown) == bool(simulated and proof)
+
+
+def test_sheet_of_duplicate_is_earlier_jobs(run: Run, api: Api) -> None:
+    sheet = ProofSheet(note="The one of this LoRA belongs to ada-1.", done_at=NOW)
+    api.answers = [job_answer(status=Status.SUCCEEDED, duplicate_of="ada-1", proof=sheet)]
+    shown = run("job", "ada-486fb2366b").stdout
+    assert "\nProof sheet: The one of this LoRA belongs to ada-1.\n" in shown
+
+
+MADE = StoredFile(
+    name="picture.jpg",
+    bucket="models",
+    key="portrait/ada/ada-486fb2366b/proof/1/picture.jpg",
+    size=1,
+    sha256="0" * 64,
+)
+
+
+@pytest.mark.parametrize(
+    ("files", "said"), [((), "being made"), ((MADE,), "1 of 2 pictures")], ids=["none", "one"]
+)
+def test_open_sheet_says_how_far(
+    run: Run, api: Api, files: tuple[StoredFile, ...], said: str
+) -> None:
+    open_sheet = ProofSheet(pictures=PICTURES)
+    api.answers = [
+        job_answer(status=Status.SUCCEEDED, proof=open_sheet),
+        job_answer(job_id=PICTURES[0], files=files),
+        error_answer(404, "job_unknown", "There is no such job."),
+    ]
+    result = run("job", "ada-486fb2366b")
+    shown = " ".join(result.stdout.split())
+    assert result.exit_code == 0, result.stderr
+    assert f"proof sheet {said}" in shown
+    assert "$6.00 spent, and $0.07 for the proof sheet" in shown
+
+
+@pytest.mark.parametrize(
+    ("status", "more"),
+    [(Status.READY, ", and $0.14 for the proof sheet"), (Status.FAILED, "")],
+)
+def test_ordered_sheet_is_in_estimate(run: Run, api: Api, status: Status, more: str) -> None:
+    api.answers = [job_answer(status=status, estimated_cost_usd=3.6, proof=ProofSheet())]
+    assert f"estimate  $3.60{more}\n" in run("job", "ada-486fb2366b").stdout
 
 
 @pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])

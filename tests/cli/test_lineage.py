@@ -42,6 +42,17 @@ def test_history_says_what_changed(run: Run) -> None:
     assert oldest.split()[-4:] == ["$3.60", "0.72", "of", "0.84"]
 
 
+def test_pictures_are_in_the_cost(run: Run, api: Served) -> None:
+    """The pictures of a proof sheet are said beside what the training cost, and are a number for programs."""
+    sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"]}
+    api.add(version(1), report_of("a", "b"), proof=sheet)
+    assert run("history", "ada").stdout.splitlines()[-1] == "  and $0.14 for the proof sheet"
+    rows = [json.loads(line) for line in run("history", "ada", "--json").stdout.splitlines()]
+    assert [row["proof_usd"] for row in rows] == [None, pytest.approx(0.14)]
+    [cost] = [line for line in run("compare", FIRST, SECOND).stdout.splitlines() if " cost" in line]
+    assert " ".join(cost.split()) == "* cost $3.60 and $0.14 for the proof sheet $3.60"
+
+
 def test_history_is_json_lines(run: Run) -> None:
     rows = [json.loads(line) for line in run("history", "ada", "--json").stdout.splitlines()]
     assert [row["job_id"] for row in rows] == [SECOND, FIRST]

@@ -14,8 +14,9 @@ from lora_drop.datasets.report import Verdict
 from lora_drop.fal.trainers.parameters import ParameterSource, TrainingParameters
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.problems import Problem
+from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
-from tests.support.builders import make_archive
+from tests.support.builders import NOW, make_archive
 from tests.support.client_fixtures import Api, Run, answering, job_answer, photo
 
 
@@ -64,6 +65,34 @@ def test_warnings_and_price_are_shown(train: Run, folder: Path) -> None:
     assert f"warnings; to read them: lora-drop check {folder} --trigger ada\n" in result.stderr
     assert "(image_" not in result.stderr
     assert result.stdout.startswith("album-")
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["--proof"], "about $6.00, and a proof sheet of four pictures, about $0.14, trigger"),
+        (["--no-proof"], "about $6.00, trigger"),
+        (
+            ["--proof", "--trainer", "turbo-flux-trainer", "--preset", "style"],
+            "and a proof sheet of four pictures",
+        ),
+    ],
+)
+def test_proof_sheet_has_its_price(train: Run, folder: Path, words: list[str], said: str) -> None:
+    """What the pictures cost is said beside the estimate, before the upload."""
+    result = train(folder, "--trigger", "ada", "--no-wait", *words)
+    assert said in result.stderr.partition("upload")[0]
+
+
+def test_sheet_is_still_being_made(train: Run, api: Api, folder: Path) -> None:
+    """After the training a person reads how the pictures of its proof sheet are seen, or why there are none."""
+    said = "The pictures of the proof sheet are being made: lora-drop job ada-486fb2366b shows them"
+    for sheet, expected in ((ProofSheet(), said), (ProofSheet(note="Not of it.", done_at=NOW), "No proof sheet: Not of it."), (None, "")):  # fmt: skip
+        api.answers = [job_answer(status=Status.SUCCEEDED, proof=sheet)]
+        result = train(folder)
+        assert result.exit_code == 0
+        assert expected in result.stderr
+        assert ("proof sheet" in result.stderr) == bool(expected)
 
 
 def test_clips_are_not_uploaded(train: Run, stack: Stack, folder: Path, tmp_path: Path) -> None:

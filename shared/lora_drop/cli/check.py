@@ -145,10 +145,10 @@ def accepted_here(
     a dataset that the stack would refuse.
     """
     from lora_drop.cli.command_line import command
-    from lora_drop.cli.reports import findings, summary
+    from lora_drop.cli.reports import face_lines, findings, summary
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
-    from lora_drop.datasets.owner_metadata import OURS
+    from lora_drop.datasets.owner_metadata import OURS, PROOF
     from lora_drop.datasets.report import Verdict
     from lora_drop.datasets.reports.markup import counted, visible
 
@@ -166,7 +166,10 @@ def accepted_here(
         lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
         refused = f"{path}: {summary(report)}. Nothing was uploaded."
         raise CommandError("\n".join((*lines, refused)))
-    display.say(f"{path}: {summary(report)}")
+    for line in face_lines(report.warnings, all_of_them=f"{again} shows all"):
+        display.say(line)
+    proof = metadata.get(PROOF, "").strip().lower() == "true"
+    display.say(f"{path}: {summary(report, proof=proof)}")
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:
         display.say(f"{counted(len(warnings), 'warning')}; to read them: {again}")

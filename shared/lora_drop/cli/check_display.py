@@ -18,6 +18,7 @@ from lora_drop.cli.reports import (
 )
 from lora_drop.cli.wrapping import write_beside
 from lora_drop.datasets.report import Report, Verdict
+from lora_drop.datasets.reports.face_words import face_words
 from lora_drop.datasets.reports.markup import (
     counted,
     dollars,
@@ -89,6 +90,8 @@ def _outcome(report: Report) -> Iterator[tuple[str, str]]:
         count = f" for {shown(steps)} steps" if steps is not None else ""
         preset = f", preset {report.preset}" if report.preset else ""
         yield "price", f"about {dollars(report.estimated_cost_usd)}{count}{preset}"
+    if faces := face_words(report):
+        yield "faces", faces
     if trigger := trigger_of(report):
         yield "trigger", trigger.removeprefix("trigger phrase ")
     if report.mended:

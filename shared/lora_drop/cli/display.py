@@ -14,6 +14,12 @@ from lora_drop.cli.job_table import coloured, lora_words, step_line, table_lines
 from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.reports import problem_lines
 from lora_drop.cli.wrapping import write_beside
+from lora_drop.client.proof_words import (
+    is_open,
+    ordered_cost_words,
+    pictures_words,
+    proof_cost_words,
+)
 from lora_drop.client.report_page import has_report, report_of
 from lora_drop.client.stack_client import Progress as Sending
 from lora_drop.datasets.reports.markup import shown as shown_value
@@ -114,8 +120,8 @@ class Display:
         for name, value in rows.items():
             self.say(f"{name:<10}{value}")
 
-    def job(self, job: Mapping[str, Any]) -> None:
-        """Everything of one job."""
+    def job(self, job: Mapping[str, Any], *, pictures: int = 0) -> None:
+        """Everything of one job; so many ``pictures`` of its proof sheet are there."""
         rows = {
             "job": job["job_id"],
             "status": coloured(job["status"]),
@@ -125,10 +131,8 @@ class Display:
             "trainer": job["application"],
             "request": job["request_id"],
             **progress_rows(job),
-            "estimate": f"${job['estimated_cost_usd']:.2f}" if job["estimated_cost_usd"] else None,
-            "money": f"${job['charge']['usd']:.2f} {job['charge']['state']}"
-            if job["charge"]
-            else None,
+            "estimate": _estimate(job),
+            "money": _money(job),
             "retry of": job["retry_of"],
             "same as": job["duplicate_of"],
             "LoRA": lora_words(job),
@@ -143,7 +147,7 @@ class Display:
         for before, step in pairwise((None, *job["history"])):
             self.console.print(step_line(step, before))
         self.outcome(job)
-        self._proof(job)
+        self._proof(job, pictures)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
         """A table of jobs; ``all_of_them``: not only those that were asked for."""
@@ -170,11 +174,21 @@ class Display:
             where = f"s3://{file['bucket']}/{file['key']}"
             self.console.print(Text(f"  {where}  {file['size']:,} bytes"), soft_wrap=True)
 
-    def _proof(self, job: Mapping[str, Any]) -> None:
-        """The proof sheet, once its pictures have ended: where it is, and how much they look like the photos."""
+    def proof_under_way(self, job: Mapping[str, Any]) -> None:
+        """Below a training that has succeeded: how its proof sheet is seen, or why there is none."""
+        if is_open(job):
+            again = f"lora-drop job {job['job_id']}"
+            self.say(f"The pictures of the proof sheet are being made: {again} shows them")
+        elif note := (job.get("proof") or {}).get("note"):
+            self.say(_note(job, note))
+
+    def _proof(self, job: Mapping[str, Any], pictures: int) -> None:
+        """The proof sheet: how far it is, then where it is and how much its pictures look like the photos."""
         sheet = ProofSheet.model_validate(job.get("proof") or {})
         if sheet.note:
-            self.say(f"No proof sheet: {sheet.note}")
+            self.say(_note(job, sheet.note))
+        if is_open(job):
+            self.say(f"  proof sheet     {pictures_words(pictures, len(sheet.pictures))}")
         if sheet.done_at is None or not sheet.pictures:
             return
         where = f"{job['location']}{PROOF_FOLDER}/{PROOF_PAGE}"
@@ -201,7 +215,7 @@ class Display:
     def accepted(self, job: Mapping[str, Any]) -> None:
         """What a job that has passed its check will cost, and its trigger phrase."""
         if job["estimated_cost_usd"]:
-            self.say(f"  estimate        ${job['estimated_cost_usd']:.2f}")
+            self.say(f"  estimate        {_estimate(job)}")
         self._trigger(job)
 
     def _trigger(self, job: Mapping[str, Any]) -> None:
@@ -210,3 +224,23 @@ class Display:
         made = (job["parameter_sources"] or {}).get(TRIGGER_PHRASE) == ParameterSource.GENERATED
         if phrase:
             self.say(f"  trigger phrase  {phrase}{'  (made for this job)' if made else ''}")
+
+
+def _estimate(job: Mapping[str, Any]) -> str | None:
+    """What the training is expected to cost, and a proof sheet that is ordered; None where it is not known."""
+    if not job["estimated_cost_usd"]:
+        return None
+    parts = (f"${job['estimated_cost_usd']:.2f}", ordered_cost_words(job))
+    return ", ".join(filter(None, parts))
+
+
+def _money(job: Mapping[str, Any]) -> str | None:
+    """What the training takes of the budget, and what the pictures of its proof sheet do; None for nothing."""
+    charge = job["charge"]
+    parts = (f"${charge['usd']:.2f} {charge['state']}" if charge else "", proof_cost_words(job))
+    return ", ".join(filter(None, parts)).removeprefix("and ") or None
+
+
+def _note(job: Mapping[str, Any], note: str) -> str:
+    """Why a job has no proof sheet of its own; one of a duplicate is the earlier job's."""
+    return f"{'Proof sheet' if job['duplicate_of'] else 'No proof sheet'}: {note}"

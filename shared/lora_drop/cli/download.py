@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from pathlib import Path
 from typing import Annotated
 
@@ -37,6 +38,7 @@ def download(
     """
     from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.client.download import fetch
+    from lora_drop.client.proof_words import is_open
 
     with reporting(json_output=json_output) as display:
         refuse_direct(job_id)
@@ -45,6 +47,10 @@ def download(
         paths = fetch(drop.stack, job, to or Path(job_id), drop.job)
         if not job["files"]:
             display.say(f"{job_id} is {job['status']}, and has no LoRA.")
+        if is_open(job):
+            into = f" --to {shlex.quote(str(to))}" if to else ""
+            again = f"lora-drop download {job_id}{into}"
+            display.say(f"The proof sheet is not done yet. Once it is, this fetches it: {again}")
     if json_output:
         write({"job_id": job_id, "files": [str(path) for path in paths]})
         return

@@ -144,12 +144,15 @@ def _show_history(rows: Sequence[tuple[JobSummary, JobChanges | None]]) -> None:
     from rich.text import Text
 
     from lora_drop.cli.lineage_tables import changes_words, history_lines
+    from lora_drop.client.proof_words import cost_beside
 
     console = output().console
     lines = history_lines([summary for summary, _ in rows], console.width)
     console.print(next(lines), soft_wrap=True)
-    for line, (_, changes) in zip(lines, rows, strict=True):
+    for line, (summary, changes) in zip(lines, rows, strict=True):
         console.print(line, soft_wrap=True)
+        if more := cost_beside(summary.proof_usd):
+            console.print(Text(f"  {more}", "dim"), soft_wrap=True)
         if changes is not None and (said := changes_words(changes)):
             console.print(Text(f"  {said}", "dim"), soft_wrap=True)
 

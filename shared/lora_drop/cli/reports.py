@@ -3,9 +3,11 @@
 from collections import Counter
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 
+from lora_drop.client.proof_words import order_words
 from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
 from lora_drop.datasets.problem_codes import MEANINGS
 from lora_drop.datasets.report import Report, ReportedChange, Verdict
+from lora_drop.datasets.reports.face_words import face_words, is_about_faces, is_of_others
 from lora_drop.datasets.reports.markup import counted, dollars, visible
 from lora_drop.datasets.reports.sections import Group, by_importance, groups_of
 from lora_drop.datasets.selection import suffix_of
@@ -14,9 +16,12 @@ from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import Problem
 
 SEVERAL = 2  # files of one code of which one sentence is said, where it is the same
+FACE_LINES = 5  # before an upload
 SHOWN = {"error": 10, "warning": 3}  # names of those in one line
 TIMES = "\N{MULTIPLICATION SIGN}"
+EMBEDDED_CAPTION = "caption taken from the photo's own data"
 CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
+    "archive_metadata_removed": "hidden data of the ZIP removed",
     "caption_collected": "caption taken from a list",
     "caption_edited": "caption written by you",
     "caption_encoding": "caption in UTF-8",
@@ -27,6 +32,7 @@ CHANGED: Mapping[str, str] = {  # where the code itself does not say it well
     "dataset_other_file": "other file left out",
     "image_exact_duplicate": "duplicate left out",
     "image_flattened": "transparency filled",
+    "image_metadata_removed": "hidden data of a photo removed",
     "image_mask_unused": "mask left out",
     "image_regularization_unused": "regularization photo left out",
     "image_rejected": "left out by you",
@@ -76,14 +82,36 @@ def is_same(group: Group) -> bool:
     return len({case.message.removeprefix(case.member or "") for case in group.cases}) == 1
 
 
-def summary(report: Report) -> str:
-    """The verdict, how many images there are, and what comes of them; all of it in a line."""
+def face_lines(warnings: Iterable[Problem], all_of_them: str) -> Iterator[str]:
+    """What is wrong with the faces, in a few lines: first that there are others than the person."""
+    found = [each for each in warnings if is_about_faces(each)]
+    whose = [each for each in found if is_of_others(each)]
+    rest = [each for each in found if not is_of_others(each)]
+    lines = [
+        line
+        for part in (whose, rest)
+        for line in problem_lines(part, SHOWN["warning"], all_of_them)
+    ]
+    yield from (f"warning: {line}" for line in lines[:FACE_LINES])
+    if len(lines) > FACE_LINES:
+        yield f"and {len(lines) - FACE_LINES:,} more about faces"
+
+
+def summary(report: Report, *, proof: bool = False) -> str:
+    """The verdict, how many images there are, and what comes of them; all of it in a line.
+
+    ``proof``: a proof sheet is ordered with the training.
+    """
     images = counted(report.images, "image") if report.images else "0 images"
     words = [report.verdict.value, images]
     if report.verdict is Verdict.REJECTED:
         return ", ".join(words) + found_instead(report)
     if report.estimated_cost_usd is not None:
         words.append(f"about {dollars(report.estimated_cost_usd)}")
+    if proof and report.trainer:
+        words.append(order_words(report.trainer))
+    if faces := face_words(report):
+        words.append(f"faces: {faces}")
     if trigger := trigger_of(report):
         words.append(trigger)
     if report.mended:
@@ -133,8 +161,8 @@ def changes_by_kind(changes: Iterable[ReportedChange]) -> Iterator[str]:
     """How often what was changed, the most frequent first."""
     made = tuple(changes)
     converted = {change.member for change in made if change.code == "image_converted"}
-    kinds = Counter(each.code for each in made if not _follows(each, converted))
-    return (f"{number:,}{TIMES} {_words(code)}" for code, number in kinds.most_common())
+    kinds = Counter(_words(each) for each in made if not _follows(each, converted))
+    return (f"{number:,}{TIMES} {words}" for words, number in kinds.most_common())
 
 
 def _follows(change: ReportedChange, converted: Container[str | None]) -> bool:
@@ -143,5 +171,9 @@ def _follows(change: ReportedChange, converted: Container[str | None]) -> bool:
     return change.code == "dataset_flattened" and member in converted and "/" not in member
 
 
-def _words(code: str) -> str:
+def _words(change: ReportedChange) -> str:
+    code = change.code
+    # Such a change names the photo where it held the caption itself, else the file that did.
+    if code == "caption_collected" and suffix_of(change.member) in PHOTO_SUFFIXES:
+        return EMBEDDED_CAPTION
     return CHANGED.get(code) or code.partition("_")[2].replace("_", " ")

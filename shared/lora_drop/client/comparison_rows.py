@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 from lora_drop.client.comparison import Comparison
 from lora_drop.client.differences import JobSummary, PhotoChanges, Value
+from lora_drop.client.proof_words import cost_beside
 from lora_drop.datasets.reports.markup import counted, dollars, shown, size_of, visible
 
 MINUTE = 60
@@ -49,6 +50,12 @@ def value_words(value: Value | None) -> str:
     return NONE if value is None else shown(value)
 
 
+def cost_words(job: JobSummary) -> str:
+    """Return what a job cost: “$3.60 and $0.14 for the proof sheet”."""
+    paid = NONE if job.paid_usd is None else dollars(job.paid_usd)
+    return f"{paid} {cost_beside(job.proof_usd)}".rstrip()
+
+
 def likeness_words(job: JobSummary) -> str:
     """Return how much the proof sheet looks like the person: “0.72 of 0.84 among the photos”, “0.91 (photos 0.87)”."""
     if job.likeness is None or job.among_photos is None:
@@ -70,7 +77,7 @@ SUMMARY: Mapping[str, Callable[[JobSummary], str]] = {
     "photos": lambda job: NONE if job.images is None else f"{job.images:,}",
     "content": lambda job: (job.content_digest or NONE)[:DIGITS],
     "preset": lambda job: job.preset or NONE,
-    "cost": lambda job: NONE if job.paid_usd is None else dollars(job.paid_usd),
+    "cost": cost_words,
     "trained for": lambda job: NONE if job.seconds is None else duration(job.seconds),
     "LoRA": lambda job: NONE if job.size is None else size_of(job.size),
     "rank": lambda job: ", ".join(map(str, job.ranks)) or NONE,

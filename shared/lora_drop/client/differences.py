@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Self
 
+from lora_drop.client.proof_words import proof_usd
 from lora_drop.datasets.report import ImageOutcome, Report
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import STEPS, TRIGGER_PHRASE
@@ -21,7 +22,7 @@ TRAINED_ON = frozenset({ImageOutcome.KEPT, ImageOutcome.MENDED})
 class JobSummary:
     """One job in a row: ``paid_usd`` in US dollars, ``seconds`` of its training at fal, ``size`` of the LoRA in bytes.
 
-    None is what is not known, or not yet. ``likeness`` is of its proof sheet, and ``among_photos`` what its photos
+    ``proof_usd`` is what the pictures of its proof sheet cost besides, in US dollars. None is what is not known, or not yet. ``likeness`` is of its proof sheet, and ``among_photos`` what its photos
     reach among themselves.
     """
 
@@ -35,6 +36,7 @@ class JobSummary:
     images: int | None
     content_digest: str | None
     paid_usd: float | None
+    proof_usd: float | None
     seconds: float | None
     size: int | None
     sha256: str | None
@@ -59,6 +61,7 @@ class JobSummary:
             images=job["images"],
             content_digest=job["content_digest"],
             paid_usd=_paid(job),
+            proof_usd=proof_usd(job),
             seconds=_trained_for(job),
             size=weights.get("size"),
             sha256=weights.get("sha256"),

@@ -10,11 +10,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
+from lora_drop.client.proof_words import is_open
 from lora_drop.client.ranges import Ranges
 from lora_drop.client.stack import Stack
+from lora_drop.client.stack_client import StackClient
 from lora_drop.jobs.errors import JobNotFoundError
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
-from lora_drop.jobs.proof import PROOF_FILE, PROOF_FOLDER, PROOF_PAGE
+from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FILE, PROOF_FOLDER, PROOF_PAGE
 
 # The files about a job beside its results, as far as there are any; rewritten as the job goes on.
 NOTICES = (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE)
@@ -70,6 +72,13 @@ def _pictures(
             if PICTURE.fullmatch(name):
                 found[name] = file
     return found
+
+
+def pictures_made(client: StackClient, job: Mapping[str, Any]) -> int:
+    """Return how many pictures of a job's proof sheet are there while it is not done; else 0."""
+    if not is_open(job):
+        return 0
+    return sum(name.endswith(f"/{PICTURE_NAME}") for name in _pictures(job, client.job))
 
 
 def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:

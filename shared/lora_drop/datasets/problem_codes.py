@@ -219,15 +219,15 @@ DATASET: Mapping[str, Meaning] = {
         "A text file beside each photo (anna.jpg, anna.txt) says what is in it besides the person.",
     ),
     "dataset_face_none": warns(
-        "No photo has a face that can be seen; RequireOnePerson=true refuses that.",
+        "No photo has a face that can be seen.",
         "For a portrait, put in photos that show the face; for a style or a thing, choose the preset style.",
     ),
     "dataset_face_two_people": warns(
-        "The photos show two people; RequireOnePerson=true refuses that.",
+        "The photos show two people.",
         "Keep the photos of one of them, and train the other on their own.",
     ),
     "dataset_face_many_people": warns(
-        "The photos show many people, none of them in most; RequireOnePerson=true refuses that.",
+        "The photos show many people, none of them in most.",
         "For a portrait, put in photos of one person; for a style or a thing, choose the preset style.",
     ),
     "dataset_face_one_angle": warns(
@@ -352,7 +352,7 @@ IMAGE: Mapping[str, Meaning] = {
         "A face is blurred.", "Choose a sharper photo of the same moment, or leave it out."
     ),
     "image_face_other_person": warns(
-        "A photo seems to show another person than the others; RequireOnePerson=true refuses that.",
+        "A photo seems to show another person than the others.",
         "Leave it out if it does; age, make-up and light can make one person look like two.",
     ),
     "image_wrong_extension": warns(

@@ -16,7 +16,8 @@ Every code that a dataset's check gives: in `report.json`, in `report.html`, in 
 the numbers.
 
 - **refuses**: nothing is sent to fal and nothing is paid until the dataset is mended and dropped again.
-- **warns**: it is trained on, and could train better.
+- **warns**: it is trained on, and could train better. With the stack's parameter `RequireOnePerson=true`,
+  `image_face_other_person`, `dataset_face_two_people`, `dataset_face_many_people` and `dataset_face_none` refuse.
 - **changes**: it was changed in the copy that fal gets; the ZIP that was dropped stays as it is."""
 ORDER = tuple(Kind)
 

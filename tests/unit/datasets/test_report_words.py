@@ -2,12 +2,21 @@
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
-from lora_drop.datasets.report import ImageOutcome, ParameterReport, ReportedChange, Verdict
+from lora_drop.datasets.report import (
+    FaceMark,
+    FaceReport,
+    ImageOutcome,
+    ParameterReport,
+    ReportedChange,
+    Verdict,
+)
 from lora_drop.datasets.reports import html_text
+from lora_drop.datasets.reports.face_words import face_words
 from lora_drop.datasets.reports.markup import counted, first_sentence, remark, shown, size_of
 from lora_drop.datasets.reports.sections import by_importance, groups_of, shared_end
 from lora_drop.datasets.reports.style import DARK, LIGHT, STYLE
@@ -221,3 +230,37 @@ def test_both_themes_have_every_colour() -> None:
     """Each colour that is used exists in the light and in the dark theme."""
     used = set(re.findall(r"var\(--([a-z-]+)\)", STYLE)) - {"edge"}
     assert used == LIGHT.keys() == DARK.keys()
+
+
+def face(mark: FaceMark | None = None, similarity: float | None = 0.8) -> FaceReport:
+    """A face with this mark, which was compared unless its similarity is None."""
+    place = {"left": 0.4, "top": 0.2, "width": 0.2, "height": 0.2, "pixels": 300}
+    return FaceReport(**place, mark=mark, similarity=similarity)
+
+
+@pytest.mark.parametrize(
+    ("seen", "words"),
+    [
+        ([(face(),)] * 14, "one person in 14 of 14 photos"),
+        (
+            [(face(),), (face(FaceMark.OTHER_PERSON, 0.1),), (), (face(FaceMark.TURNED),)],
+            "one person in 2 of 4 photos",
+        ),
+        (
+            [(face(),), (face(FaceMark.PROFILE, None),), None],
+            "one person in 1 of 2 photos (1 seen from the side)",
+        ),
+        (
+            [(face(FaceMark.SECOND_PERSON),), (face(), face(similarity=None))],
+            "one person in 1 of 2 photos",
+        ),
+        ([(face(similarity=None),), ()], "seen in 1 of 2 photos"),
+        ([()], "seen in 0 of 1 photo"),
+        ([None], ""),
+        ([], ""),
+    ],
+)
+def test_the_person_is_counted(seen: Sequence[tuple[FaceReport, ...] | None], words: str) -> None:
+    photos = tuple(make_photo(f"{n}.jpg", faces=faces) for n, faces in enumerate(seen))
+    assert face_words(make_report(photos=photos, faces_checked=True)) == words
+    assert face_words(make_report(photos=photos)) == ""

@@ -6,6 +6,7 @@ import json
 from collections.abc import Iterator
 
 from lora_drop.datasets.report import ImageOutcome, Report, Verdict
+from lora_drop.datasets.reports.face_words import face_words
 from lora_drop.datasets.reports.markup import (
     SOURCES,
     Anchors,
@@ -85,6 +86,8 @@ def _facts(report: Report) -> Iterator[tuple[str, Html | str]]:
     if report.photos:
         good = f"{report.images:,} of {sum(map(is_photo, report.photos)):,}"
         yield "Photos to train on", good
+    if faces := face_words(report):
+        yield "Faces", f"{faces[0].upper()}{faces[1:]}"
     if report.trainer:
         yield "Trainer", report.trainer
     if report.preset:

@@ -1,0 +1,55 @@
+"""What is said of a proof sheet beside a training: its price, and how far its pictures are."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from lora_drop.datasets.reports.markup import dollars
+from lora_drop.fal.proof_prompts import PICTURES, picture_application, sheet_usd
+from lora_drop.jobs.status import Status
+
+NUMBERS = {1: "one picture", 2: "two pictures", 3: "three pictures", 4: "four pictures"}
+UNDER_WAY = "being made"
+
+
+def order_words(trainer: str, pictures: int = PICTURES) -> str:
+    """Return what an order of a sheet of so many pictures costs, or that a LoRA of this trainer has none."""
+    if picture_application(trainer) is None:
+        return f"no proof sheet, since {trainer} has none"
+    price = dollars(sheet_usd(pictures))
+    return f"and a proof sheet of {NUMBERS.get(pictures, f'{pictures:,} pictures')}, about {price}"
+
+
+def proof_usd(job: Mapping[str, Any]) -> float | None:
+    """Return what the pictures of a job of the API cost in US dollars; None where it has none."""
+    pictures = (job.get("proof") or {}).get("pictures") or ()
+    return sheet_usd(len(pictures)) if pictures else None
+
+
+def ordered_cost_words(job: Mapping[str, Any]) -> str:
+    """Return the same of a job that has not ended and whose sheet is ordered; empty where none is."""
+    proof = job.get("proof")
+    ordered = proof is not None and proof.get("done_at") is None
+    return cost_beside(sheet_usd()) if ordered and not Status(job["status"]).terminal else ""
+
+
+def proof_cost_words(job: Mapping[str, Any]) -> str:
+    """Return “and $0.14 for the proof sheet” of a job of the API; empty where it has no pictures."""
+    return cost_beside(proof_usd(job))
+
+
+def cost_beside(usd: float | None) -> str:
+    """Return what the pictures cost, beside what the training does; empty for None."""
+    return "" if usd is None else f"and {dollars(usd)} for the proof sheet"
+
+
+def is_open(job: Mapping[str, Any]) -> bool:
+    """Return whether a job of the API has its LoRA, and a proof sheet that is not done."""
+    proof = job.get("proof")
+    if not proof or proof.get("done_at") is not None:
+        return False
+    return bool(job["status"] == Status.SUCCEEDED)
+
+
+def pictures_words(made: int, pictures: int) -> str:
+    """Return how far a sheet is that is not done: “2 of 4 pictures”."""
+    return f"{made:,} of {pictures:,} pictures" if made else UNDER_WAY
