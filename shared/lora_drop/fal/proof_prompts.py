@@ -87,6 +87,11 @@ def picture_orders(
     ]
 
 
+def sheet_usd(pictures: int = PICTURES) -> float:
+    """Return what a proof sheet of so many pictures costs in US dollars."""
+    return pictures * math.ceil(WIDTH * HEIGHT / MEGAPIXEL) * USD_PER_MEGAPIXEL
+
+
 def picture_usd(order: PictureOrder) -> float:
     """Return what this picture costs in US dollars."""
     return math.ceil(order.width * order.height / MEGAPIXEL) * USD_PER_MEGAPIXEL
