@@ -264,7 +264,11 @@ def test_proof_sheet_is_ordered_and_priced(
     assert (draft.parameters, backend.trained) == ({"proof": "true"}, [])
     text = shown(page, address)
     assert ('value="true" checked' in text, "Train for $6.14" in text) == (True, True)
-    form = {"revision": str(draft.revision), "proof": "true"}
+    stale = {"revision": str(draft.revision), "proof_shown": "false"}
+    assert page.post(f"{address}/train", data=stale).status_code == 409
+    page.post(f"{address}/parameters", data={"proof": "true"})
+    draft = checked(drafts, address)
+    form = {"revision": str(draft.revision), "proof_shown": "true"}
     for _ in range(2):
         assert page.post(f"{address}/train", data=form).is_redirect
     wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))

@@ -420,7 +420,7 @@ def test_cost_has_the_proof_sheet(backend: StackBackend, api: Api, stack: Stack)
         (S.SUCCEEDED, two, {"charge": spent}, "$6.00 paid, and $0.07 for the proof sheet"),
         (S.SUCCEEDED, ProofSheet(note=note, done_at=NOW), {"charge": spent}, "$6.00 paid"),
         (S.FAILED, ProofSheet(), {}, "nothing paid"),
-        (S.SUCCEEDED, two, {"duplicate_of": "ada-1"}, "nothing paid"),
+        (S.SUCCEEDED, two, {"duplicate_of": "ada-1", "charge": None}, "nothing paid"),
         (S.READY, ProofSheet(), {"application": "fal-ai/qwen-image-trainer"}, "about $6.00"),
     ]
     for status, proof, changes, cost in rows:

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.owner_metadata import PROOF
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Html
 from lora_drop.ui.draft_state import UnknownDraftError
@@ -180,6 +181,8 @@ async def train(request: Request) -> Response:
     page, form = page_of(request), dict(await form_of(request))
     draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
     revision = form.pop("revision", "")
+    if box := form.pop("proof_shown", ""):
+        form.setdefault(PROOF, box)  # without a script the box itself does not come along
     # What stands in the fields may not be set yet, where the button was pressed right after a key.
     given = parameters_in(form, draft.parameters, proof=page.backend.proof)
     if draft.order is None and given != draft.parameters:
