@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import boto3
 import httpx
 import pytest
 
+from lora_drop.client import stack as stack_module
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
@@ -433,6 +434,35 @@ def test_list_has_the_likeness(backend: StackBackend, api: Api) -> None:
     jobs = [json.loads(job_answer(proof=each).content) for each in (sheet, ProofSheet(), None)]
     api.answers = [httpx.Response(200, json={"jobs": jobs, "next": None})]
     assert [row.likeness for row in backend.jobs().rows] == [0.72, None, None]
+
+
+def test_stack_says_whether_it_makes_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is how the box of a new order stands; one of an earlier version has none, and no box."""
+    names = ("DatasetsBucketName", "ModelsBucketName")
+    for output, usual in (
+        ({}, None),
+        ({"ProofSheet": "false"}, False),
+        ({"ProofSheet": "true"}, True),
+    ):
+        access = {
+            **dict.fromkeys(("endpoint_url", "api_url", "access_key", "secret_key"), "http://x"),
+            "region": "us-east-1",
+            "outputs": dict.fromkeys(names, "x") | output,
+        }
+        monkeypatch.setattr(stack_module, "local_stack", lambda access=access: Up(access))
+        found = stack_module.find_stack("local")
+        assert StackBackend(StackClient(found)).proof is usual
+
+
+@dataclass
+class Up:
+    """A stack on this machine that is up."""
+
+    known: dict[str, Any]
+
+    def access(self) -> dict[str, Any]:
+        """How it is reached."""
+        return self.known
 
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:
