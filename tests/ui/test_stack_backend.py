@@ -445,7 +445,9 @@ def test_stack_says_whether_it_makes_sheets(monkeypatch: pytest.MonkeyPatch) -> 
         ({"ProofSheet": "true"}, True),
     ):
         access = {
-            **dict.fromkeys(("endpoint_url", "api_url", "access_key", "secret_key"), "http://x"),
+            **dict.fromkeys(
+                ("endpoint_url", "api_url", "access_key", "secret_key", "fal_url"), "http://x"
+            ),
             "region": "us-east-1",
             "outputs": dict.fromkeys(names, "x") | output,
         }
