@@ -87,7 +87,7 @@ def jobs() -> dict[str, JobCard]:
         job(Status.READY, waiting="3 of 3 places at fal are taken; 2 older jobs come first.", actions=(Action.CANCEL,)),
         job(Status.RECEIVED, history=(), cost="", has_report=False),
         job(Status.STORING),
-        job(Status.SUCCEEDED, cost="$3.60 paid", files=(LORA, JobFile("config.json", 342, "ab" * 32)), actions=ended, proof=PROOF),
+        job(Status.SUCCEEDED, cost="$3.60 paid, and $0.14 for the proof sheet", files=(LORA, JobFile("config.json", 342, "ab" * 32)), actions=ended, proof=PROOF),
         job(Status.FAILED, problems=(Problem(code="training_failed", message="fal could not train it."),), actions=ended),
         job(Status.REJECTED, problems=(Problem(code="image_damaged", message=CUT),), cost="nothing paid", actions=(Action.FORGET,)),
         job(Status.CANCELLED, cost="nothing paid", actions=ended),
@@ -108,6 +108,7 @@ class StubBackend:
     name: str = "stack lora-drop, eu-central-1"
     application: str = DEFAULT.application
     faces: FaceCheck = field(default_factory=FaceCheck)
+    proof: bool | None = False
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
@@ -193,4 +194,8 @@ def plain_picture(number: int) -> bytes:
 
 def _row(card: JobCard) -> JobRow:
     percent = card.progress.percent if card.progress else None
-    return JobRow(card.id, card.dataset, card.status, AT, 3.6, percent, card.trigger_phrase)
+    likeness = 0.84 if card.proof and card.proof.done else None
+    return JobRow(
+        *(card.id, card.dataset, card.status, AT, 3.6, percent, card.trigger_phrase),
+        likeness=likeness,
+    )

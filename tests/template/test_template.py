@@ -44,7 +44,13 @@ def test_every_trainer_can_be_chosen() -> None:
     assert parameter["AllowedValues"] == list(TRAINERS)
     assert parameter["Default"] == DEFAULT.application
     # What a client has to know before it uploads.
-    known = {"FalApplication", "MisspelledPresetFolder", "FaceCheck", "RequireOnePerson"}
+    known = {
+        "FalApplication",
+        "MisspelledPresetFolder",
+        "FaceCheck",
+        "RequireOnePerson",
+        "ProofSheet",
+    }
     assert known <= template()["Outputs"].keys()
 
 

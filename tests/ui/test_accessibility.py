@@ -79,6 +79,23 @@ def test_what_is_typed_stays_while_the_check_goes_on(opened: Opened) -> None:
     other.close()
 
 
+def test_box_of_the_proof_sheet_is_in_the_price(opened: Opened) -> None:
+    """Space on the box orders a proof sheet and takes it back; the price has it on a phone as well."""
+    page = opened.page("ready", width=390)
+    box = page.locator("#input-proof")
+    box.focus()
+    price = page.locator("#price")
+    for on in (True, False):
+        page.keyboard.press("Space")
+        said = expect(price)
+        (said.to_contain_text if on else said.not_to_contain_text)("with a proof sheet")
+        expect(page.locator("#train")).to_be_enabled()
+        expect(box).to_be_checked(checked=on)
+        page.reload()
+        expect(box).to_be_checked(checked=on)
+        box.focus()
+
+
 def test_caption_that_is_left_is_saved(opened: Opened) -> None:
     page = opened.page("photo")
     expect(page.locator("#caption")).to_be_focused()

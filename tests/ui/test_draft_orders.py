@@ -256,6 +256,37 @@ def test_an_order_belongs_to_the_backend_that_it_was_given_to(
     other.close()
 
 
+@pytest.mark.promise("never pay twice")
+def test_repeated_order_has_the_first_sheet(drafts: Drafts, good: Draft) -> None:
+    """What was sent and may be paid is sent again as it was, also where the stack makes proof sheets by now."""
+    payments = Payments()
+    payments.answer.set()
+
+    def lost(_: Path, parameters: Mapping[str, object], __: Progress) -> str:
+        payments.parameters = dict(parameters)
+        raise CommandError("The answer was lost.")
+
+    drafts.order(good.id, good.revision, lost, HERE, proof=False)
+    order = ended(drafts, good).order
+    assert order
+    assert (order.proof, payments.parameters["proof"]) == (False, False)
+    drafts.order(good.id, good.revision, payments, HERE, proof=True)
+    done = ended(drafts, good).order
+    assert done
+    assert (done.job_id, done.proof) == ("job-1", False)
+    assert payments.parameters == {"trainer": APPLICATION, "proof": False}
+
+
+def test_order_without_a_stack_names_no_sheet(drafts: Drafts, good: Draft) -> None:
+    """A box that was set over a stack is not sent to fal, which knows no such input."""
+    drafts.set_parameters(good.id, {"proof": "true"})
+    draft, payments = checked(drafts, good.id), Payments()
+    payments.answer.set()
+    drafts.order(good.id, draft.revision, payments, HERE)
+    ended(drafts, draft)
+    assert payments.parameters == {"trainer": APPLICATION}
+
+
 def test_a_dataset_of_an_earlier_version_is_checked_again(drafts: Drafts, good: Draft) -> None:
     """It does not say for which trainer it was checked."""
     file = drafts._store.path(good.id) / "draft.json"

@@ -8,11 +8,15 @@ from pathlib import Path
 
 import pytest
 
+from lora_drop.client import face_check
 from lora_drop.client.check import check_dataset
 from lora_drop.client.face_check import FaceCheck
+from lora_drop.datasets.report import FaceMark, FaceReport, ImageReport, Report
+from lora_drop.jobs.problems import Problem
 from lora_drop.ui.app import make_app
 from lora_drop.ui.draft_check import CheckResult, CheckTask, Looking, run_check
 from lora_drop.ui.drafts import Draft, Drafts
+from lora_drop.ui.face_notice import face_notices
 from lora_drop.ui.workers import Workers
 from tests.security.canary.embeddings import scanned
 from tests.security.canary.plugin import WATCH
@@ -85,6 +89,64 @@ def test_page_names_the_five(
     assert [code in text for code in FIVE.values()] == [True] * 5
     assert len(re.findall('class="mark"', text)) == 5
     assert text.count("<rect ") == 14
+
+
+def test_faces_stand_beside_the_verdict(drafts: Drafts, draft: Draft) -> None:
+    """Another person and a photo without a face are not folded away; each leads to its photos."""
+    text = PageClient(make_app(StubBackend(), drafts)).get(f"/drafts/{draft.id}").text
+    said = text.partition('id="faces">')[2].partition("</p>")[0]
+    assert re.sub("<[^>]*>", "", said) == (
+        "1 photo seems to show another person than the others. 1 photo has no face that can be seen."
+    )
+    assert [f"?show={each}" in said for each in ("image_face_other_person", "image_face_none")] == [
+        True,
+        True,
+    ]
+    assert 'id="unlooked"' not in text
+
+
+def test_notices_have_the_number() -> None:
+    second = FaceReport(
+        left=0, top=0, width=1, height=1, pixels=200, mark=FaceMark.SECOND_PERSON, similarity=None
+    )
+    photos = tuple(
+        ImageReport(member=f"{each}.jpg", fate="kept", size=1, faces=(second,)) for each in range(4)
+    )
+    rows = [
+        ({}, []),
+        ({"image_face_small": 2, "image_blurred": 1}, []),
+        ({"image_face_other_person": 3}, ["3 photos seem to show another person than the others."]),
+        ({"dataset_face_none": 1, "image_face_none": 3}, ["No photo has a face that can be seen."]),
+        ({"dataset_face_two_people": 1}, ["The photos seem to show two people: the second one is in 4."]),
+        ({"dataset_face_many_people": 1}, ["The photos show many people, and none of them in most of the photos."]),
+    ]  # fmt: skip
+    for codes_, words in rows:
+        warnings = tuple(
+            Problem(code=code, message="x.")
+            for code, number in codes_.items()
+            for _ in range(number)
+        )
+        report = Report(file="ada", verdict="accepted", warnings=warnings, photos=photos)
+        assert [each.sentence for each in face_notices(report)] == words
+
+
+def test_page_says_once_that_faces_were_not_looked_for(
+    tmp_path: Path, five: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without the extra; where they are not wanted nothing is said."""
+    monkeypatch.setenv("LORA_DROP_FACES", "true")
+    with closing(Workers()) as own:
+        unseen = FaceCheck(wanted=False)
+        with closing(Drafts(tmp_path / "drafts", own, APPLICATION, unseen)) as made_:
+            draft = dropped(made_, five)
+            monkeypatch.setattr(face_check, "_available", lambda: False)
+            backend = StubBackend()
+            app = PageClient(make_app(backend, made_))
+            text = app.get(f"/drafts/{draft.id}").text
+            backend.faces = unseen
+            silent = app.get(f"/drafts/{draft.id}").text
+    assert text.count("Faces were not looked for: pip install") == 1
+    assert "not looked for" not in silent
 
 
 def test_second_check_looks_at_no_photo(drafts: Drafts, draft: Draft) -> None:

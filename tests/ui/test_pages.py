@@ -18,6 +18,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.ui.app import make_app
 from lora_drop.ui.backends import Action, CardPicture, JobFile, LogLine, ProofCard
 from lora_drop.ui.drafts import Draft, Drafts
+from lora_drop.ui.training_form import parameters_in
 from tests.support.drafts import checked as checked_draft
 from tests.support.drafts import drafts, number_of, workers
 from tests.support.page_backend import AT, StubBackend, job
@@ -104,7 +105,8 @@ def test_rejected_photo_goes_and_the_rest_trains(
     wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
     assert page.get(address).headers["location"] == "/jobs/ada-training"
     [(data, name, parameters)] = backend.trained
-    assert (name, parameters) == ("ada", {"trainer": DEFAULT.application, "preset": "portrait"})
+    sent_with = {"trainer": DEFAULT.application, "preset": "portrait", "proof": False}
+    assert (name, parameters) == ("ada", sent_with)
     archive = zipfile.ZipFile(io.BytesIO(data))
     assert DAMAGED not in archive.namelist()
     assert archive.read(CAPTIONED.replace("jpg", "txt")) == b"laughs\nloud"
@@ -244,6 +246,78 @@ def test_typed_field_is_set_before_it_is_paid(
     wait_for(lambda: bool(backend.trained))
 
 
+@pytest.mark.promise("never pay twice")
+def test_proof_sheet_is_ordered_and_priced(
+    page: PageClient, drafts: Drafts, backend: StubBackend, photos: Path
+) -> None:
+    """The box orders a proof sheet; its price is in the one that is paid, and what the box shows is set before that."""
+    address = drop(page, photos)
+    checked(drafts, address)
+    page.post(f"{address}/reject-refused")
+    draft = checked(drafts, address)
+    text = shown(page, address)
+    assert "four pictures with the new LoRA, about $0.14" in text
+    assert ('value="true" checked' in text, "Train for $6.00" in text) == (False, True)
+    unset = {"revision": str(draft.revision), "proof": "true"}
+    assert page.post(f"{address}/train", data=unset).status_code == 409
+    draft = checked(drafts, address)
+    assert (draft.parameters, backend.trained) == ({"proof": "true"}, [])
+    text = shown(page, address)
+    assert ('value="true" checked' in text, "Train for $6.14" in text) == (True, True)
+    stale = {"revision": str(draft.revision), "proof_shown": "false"}
+    assert page.post(f"{address}/train", data=stale).status_code == 409
+    page.post(f"{address}/parameters", data={"proof": "true"})
+    draft = checked(drafts, address)
+    form = {"revision": str(draft.revision), "proof_shown": "true"}
+    for _ in range(2):
+        assert page.post(f"{address}/train", data=form).is_redirect
+    wait_for(lambda: bool((order := drafts.get(draft.id).order) and order.job_id))
+    assert [each[2]["proof"] for each in backend.trained] == [True]
+    assert drafts.get(draft.id).order.proof is True  # type: ignore[union-attr]
+
+
+@pytest.mark.parametrize(
+    ("usual", "trainer", "box"),
+    [
+        (True, None, "checked"),
+        (False, None, "empty"),
+        (None, None, "none"),  # with a fal key alone, or over a stack of an earlier version
+        (True, "qwen-image-trainer", "none"),  # fal makes no pictures with its LoRAs
+    ],
+)
+def test_box_stands_as_the_stack_does(
+    page: PageClient,
+    drafts: Drafts,
+    backend: StubBackend,
+    photos: Path,
+    usual: bool | None,  # noqa: FBT001  # None is neither
+    trainer: str | None,
+    box: str,
+) -> None:
+    backend.proof = usual
+    address = drop(page, photos)
+    draft = checked(drafts, address)
+    if trainer:
+        drafts.set_parameters(draft.id, {"trainer": trainer})
+        checked(drafts, address)
+    text = shown(page, address)
+    there = 'id="input-proof"' in text
+    assert ("checked" if 'value="true" checked' in text else "empty" if there else "none") == box
+
+
+def test_box_that_was_not_touched_sets_nothing() -> None:
+    rows = [
+        ({"proof": "false"}, {}, False, {}),
+        ({"proof": "true"}, {}, True, {}),
+        ({"proof": "true"}, {}, False, {"proof": "true"}),
+        ({"proof": "false"}, {"proof": "true"}, False, {"proof": "false"}),
+        ({"preset": "fast"}, {"proof": "true"}, False, {"preset": "fast", "proof": "true"}),
+        ({"proof": "true"}, {}, None, {}),
+    ]
+    for form, before, usual, after in rows:
+        assert parameters_in(form, before, proof=usual) == after
+
+
 def test_photos_are_used_again_with_what_was_decided(
     page: PageClient, drafts: Drafts, photos: Path
 ) -> None:
@@ -274,6 +348,7 @@ def test_list_is_filtered_by_its_address(page: PageClient) -> None:
     assert shown(page, "/?search=train").count(rows) == 1
     assert "No job fits." in shown(page, "/?search=nothing&status=HELD")
     assert shown(page, "/?status=nonsense").count(rows) == 10
+    assert shown(page, "/").count("looks like the photos: <strong>0.84</strong>") == 1
 
 
 def test_silent_stack_is_said_and_the_drop_works(page: PageClient, backend: StubBackend) -> None:
@@ -378,8 +453,11 @@ def test_proof_sheet_is_shown(page: PageClient, backend: StubBackend) -> None:
     answer = page.get("/jobs/ada-succeeded/proof/2")
     assert (answer.status_code, answer.headers["content-type"]) == (200, "image/jpeg")
     backend.cards["ada-succeeded"] = job(Status.SUCCEEDED, proof=ProofCard(), id="ada-succeeded")
+    assert "The pictures are being made." in shown(page, "/jobs/ada-succeeded")
+    half = ProofCard(ended=2, total=4)
+    backend.cards["ada-succeeded"] = job(Status.SUCCEEDED, proof=half, id="ada-succeeded")
     text = shown(page, "/jobs/ada-succeeded")
-    assert "Its pictures are being made." in text
+    assert "The pictures are being made (2 of 4)." in text
     assert 'hx-trigger="every 10s"' in text
 
 

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ import boto3
 import httpx
 import pytest
 
+from lora_drop.client import stack as stack_module
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
 from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
@@ -374,11 +375,11 @@ def test_proof_sheet_of_a_job(backend: StackBackend, api: Api, stack: Stack) -> 
         return backend.card(JOB).proof
 
     assert card(None) is None
-    assert card(ProofSheet(pictures=("ada-1", "ada-2"))) == ProofCard()
+    assert card(ProofSheet()) == ProofCard()
     assert card(ProofSheet(note="None.", done_at=NOW)) == ProofCard(done=True, note="None.")
     words = "0.72 of the 0.84 that the photos reach among themselves"
     pictures = (CardPicture(1, likeness=0.72), CardPicture(2))
-    bare = ProofCard(done=True, pictures=pictures, likeness=words, advice="Look.")
+    bare = ProofCard(done=True, total=2, pictures=pictures, likeness=words, advice="Look.")
     assert card(done) == bare  # its files are not there
     s3.put_object(Bucket="models", Key=f"{folder}proof.json", Body=b'{"schema_version": 9}')
     assert card(done) == bare
@@ -408,6 +409,71 @@ def test_card_says_who_draws(api: Api, stack: Stack) -> None:
     api.answers = [job_answer(status=S.SUCCEEDED, proof=proof) for proof in (ProofSheet(), None)]
     assert backend.card(JOB).proof == ProofCard(simulated=DRAWN)
     assert backend.card(JOB).proof is None
+
+
+def test_open_sheet_counts_its_pictures(backend: StackBackend, api: Api) -> None:
+    """Those that were not made have ended too; one that is not known (yet) has not, and is no reason to show nothing."""
+    open_ = ProofSheet(pictures=("ada-1", "ada-2", "ada-3", "ada-4"))
+    ends = (job_answer(status=S.SUCCEEDED), job_answer(status=S.FAILED))
+    api.answers = [job_answer(status=S.SUCCEEDED, proof=open_), *ends, GONE]
+    api.answers.append(job_answer(status=S.TRAINING))
+    assert backend.card(JOB).proof == ProofCard(ended=2, total=4)
+    assert [path for _, path, _ in api.asked][1:] == [f"/jobs/ada-{each}" for each in (1, 2, 3, 4)]
+
+
+def test_cost_has_the_proof_sheet(backend: StackBackend, api: Api, stack: Stack) -> None:
+    stack.client("s3").create_bucket(Bucket="models")
+    spent, note = charge(ChargeState.SPENT), "The LoRA is not there."
+    two = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW)
+    rows: list[tuple[Status, ProofSheet, dict[str, Any], str]] = [
+        (S.READY, ProofSheet(), {}, "about $6.00, and about $0.14 for the proof sheet"),
+        (S.SUCCEEDED, two, {"charge": spent}, "$6.00 paid, and $0.07 for the proof sheet"),
+        (S.SUCCEEDED, ProofSheet(note=note, done_at=NOW), {"charge": spent}, "$6.00 paid"),
+        (S.FAILED, ProofSheet(), {}, "nothing paid"),
+        (S.SUCCEEDED, two, {"duplicate_of": "ada-1", "charge": None}, "nothing paid"),
+        (S.READY, ProofSheet(), {"application": "fal-ai/qwen-image-trainer"}, "about $6.00"),
+    ]
+    for status, proof, changes, cost in rows:
+        api.answers = [job_answer(status=status, proof=proof, **changes)]
+        assert backend.card(JOB).cost == cost
+
+
+def test_list_has_the_likeness(backend: StackBackend, api: Api) -> None:
+    sheet = ProofSheet(pictures=("ada-1",), done_at=NOW, likeness=Likeness(likeness=0.72))
+    jobs = [json.loads(job_answer(proof=each).content) for each in (sheet, ProofSheet(), None)]
+    api.answers = [httpx.Response(200, json={"jobs": jobs, "next": None})]
+    assert [row.likeness for row in backend.jobs().rows] == [0.72, None, None]
+
+
+def test_stack_says_whether_it_makes_sheets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its output is how the box of a new order stands; one of an earlier version has none, and no box."""
+    names = ("DatasetsBucketName", "ModelsBucketName")
+    for output, usual in (
+        ({}, None),
+        ({"ProofSheet": "false"}, False),
+        ({"ProofSheet": "true"}, True),
+    ):
+        access = {
+            **dict.fromkeys(
+                ("endpoint_url", "api_url", "access_key", "secret_key", "fal_url"), "http://x"
+            ),
+            "region": "us-east-1",
+            "outputs": dict.fromkeys(names, "x") | output,
+        }
+        monkeypatch.setattr(stack_module, "local_stack", lambda access=access: Up(access))
+        found = stack_module.find_stack("local")
+        assert StackBackend(StackClient(found)).proof is usual
+
+
+@dataclass
+class Up:
+    """A stack on this machine that is up."""
+
+    known: dict[str, Any]
+
+    def access(self) -> dict[str, Any]:
+        """How it is reached."""
+        return self.known
 
 
 def test_page_head_names_the_stack(backend: StackBackend, stack: Stack) -> None:

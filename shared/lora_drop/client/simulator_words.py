@@ -14,7 +14,9 @@ PHOTOS = (
 
 def simulated_words(access: Mapping[str, Any]) -> str:
     """Return the sentence for a stack on this machine; empty where another fal was given to it."""
-    if not access["fal_simulated"]:
+    if not access.get(
+        "fal_simulated"
+    ):  # nor is it known of a stack that an earlier version started
         return ""
-    pictures = access["fal_pictures"]
+    pictures = access.get("fal_pictures")
     return PHOTOS.format(pictures) if pictures else DRAWN

@@ -45,6 +45,8 @@ class Stack:
     ``application`` is the trainer of datasets that name none, ``misspelled_folder`` what becomes of one in a
     folder that is nearly called like a preset: warn or refuse. ``faces`` is what its check does about faces.
     ``simulated`` says of the pictures that no LoRA has made them, where a simulator is its fal.
+    ``proof_sheet``: it makes a proof sheet where an order says nothing of it; None for one of an earlier version, which
+    makes none.
     """
 
     name: str
@@ -57,6 +59,7 @@ class Stack:
     misspelled_folder: str = WARN
     faces: FaceCheck = field(default_factory=FaceCheck)
     simulated: str = ""
+    proof_sheet: bool | None = None
 
     def client(self, service: str, *, attempts: int | None = None) -> Any:
         """A boto3 client for this stack's account and place; ``attempts`` of a call, else as many as boto3 makes."""
@@ -125,6 +128,7 @@ def _local(access: Mapping[str, Any]) -> Stack:
         application=outputs.get("FalApplication", TRAINER),
         misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
         faces=FaceCheck.of_outputs(outputs),
+        proof_sheet=_proof_sheet(outputs),
     )
 
 
@@ -156,11 +160,17 @@ def _deployed(
             application=outputs.get("FalApplication", TRAINER),
             misspelled_folder=outputs.get("MisspelledPresetFolder", WARN),
             faces=FaceCheck.of_outputs(outputs),
+            proof_sheet=_proof_sheet(outputs),
         )
     except KeyError as missing:
         raise StackUnreachableError(
             f"{name} is not a lora-drop stack: it has no output {missing}"
         ) from None
+
+
+def _proof_sheet(outputs: Mapping[str, str]) -> bool | None:
+    value = outputs.get("ProofSheet")
+    return None if value is None else value == "true"
 
 
 def _unreadable(name: str, region: str, error: Exception) -> str:

@@ -53,7 +53,10 @@ class Question:
 
 @dataclass(frozen=True, slots=True)
 class JobRow:
-    """One line of the list of jobs; ``usd`` is what was paid or is reserved, else the estimate."""
+    """One line of the list of jobs; ``usd`` is what was paid or is reserved, else the estimate.
+
+    ``likeness`` is of its proof sheet, the median cosine of its pictures to the photos.
+    """
 
     id: str
     dataset: str
@@ -63,6 +66,7 @@ class JobRow:
     percent: float | None = None
     trigger_phrase: str | None = None
     reference: str | None = None
+    likeness: float | None = None
 
     @property
     def shown(self) -> Status:
@@ -113,9 +117,12 @@ class ProofCard:
     """The proof sheet of a job: pictures once it is ``done``, and how much they look like the photos, in words.
 
     ``simulated`` says of the pictures that no LoRA has made them, where a simulator is the stack's fal.
+    Before it is done ``ended`` of the ``total`` pictures that were ordered are there, or were not made.
     """
 
     done: bool = False
+    ended: int = 0
+    total: int = 0
     pictures: tuple[CardPicture, ...] = ()
     likeness: str = ""
     advice: str = ""
@@ -201,6 +208,10 @@ class Backend(Protocol):
     @property
     def faces(self) -> FaceCheck:
         """What a check does about faces before a dataset is sent there."""
+
+    @property
+    def proof(self) -> bool | None:
+        """Whether a proof sheet is made where an order says nothing of it; None where none can be made."""
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None

@@ -60,6 +60,7 @@ class DirectBackend:
     def __init__(self, trainer: PortraitTrainer, faces: FaceCheck | None = None) -> None:
         self.trainer = trainer
         self.faces = faces or FaceCheck()
+        self.proof: bool | None = None  # its pictures need a stack
         self.follower = RequestFollower(trainer.submissions, self._trainer)
 
     @property

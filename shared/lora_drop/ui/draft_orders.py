@@ -11,6 +11,7 @@ from pathlib import Path
 
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.owner_metadata import PROOF
 from lora_drop.datasets.report import Report
 from lora_drop.fal.trainers.parameters import TRAINER
 from lora_drop.jobs.errors import LoraDropError
@@ -36,8 +37,13 @@ class Orders:
         self._store = store
         self._sent: dict[str, int] = {}  # bytes, of what this process sends
 
-    def begin(self, draft_id: str, revision: int, train: Train, backend: str) -> None:
-        """Order a training unless it is ordered already; raises CommandError where it cannot be, or not over this backend."""
+    def begin(
+        self, draft_id: str, revision: int, train: Train, backend: str, *, proof: bool | None = None
+    ) -> None:
+        """Order a training unless it is ordered already; raises CommandError where it cannot be, or not over this backend.
+
+        ``proof`` as for ``Drafts.order``; an order that is repeated has the one of the first.
+        """
         folder = self._store.path(draft_id)
         with ExitStack() as undo:
             with self._store.changed(draft_id) as state:
@@ -47,10 +53,14 @@ class Orders:
                 if running or (state.order and state.order.job_id):
                     return  # one whose end is written holds the lock for a moment only
                 report = self._checked(draft_id, state, revision)
-                parameters = _sent_parameters(state, report)
+                proof = state.order.proof if state.order else proof
+                parameters = _sent_parameters(state, report, proof)
                 archive = folder / state.sent
                 state.order = WrittenOrder(
-                    at=datetime.now(UTC), total=archive.stat().st_size, backend=backend
+                    at=datetime.now(UTC),
+                    total=archive.stat().st_size,
+                    backend=backend,
+                    proof=proof,
                 )
                 held = undo.enter_context((folder / ORDERING).open("ab"))
                 # Only a look whether it is held can hold it now, which takes no time.
@@ -78,6 +88,7 @@ class Orders:
             job_id=order.job_id,
             problem=INTERRUPTED if _is_open(order) and not running else order.problem,
             backend=order.backend,
+            proof=order.proof,
         )
 
     def _checked(self, draft_id: str, state: DraftState, revision: int) -> Report:
@@ -127,10 +138,19 @@ class Orders:
         self._sent.pop(draft_id, None)
 
 
-def _sent_parameters(state: DraftState, report: Report) -> Mapping[str, object]:
-    """Return what a person has set, with the trainer whose price was shown: the stack's own may be another by now."""
+def _sent_parameters(
+    state: DraftState,
+    report: Report,
+    proof: bool | None,  # noqa: FBT001  # None is neither
+) -> Mapping[str, object]:
+    """Return what a person has set, with the trainer and the proof sheet whose price was shown.
+
+    The stack's own may be others by now.
+    """
     given = {name: value for name, value in state.parameters.items() if value not in (None, "")}
-    return {TRAINER: report.trainer, **given}
+    given.pop(PROOF, None)
+    sheet = {} if proof is None else {PROOF: proof}
+    return {TRAINER: report.trainer, **given, **sheet}
 
 
 def _is_open(order: WrittenOrder | None) -> bool:

@@ -10,6 +10,7 @@ from starlette.responses import HTMLResponse, JSONResponse, RedirectResponse, Re
 from starlette.routing import Route
 
 from lora_drop.client.errors import CommandError
+from lora_drop.datasets.owner_metadata import PROOF
 from lora_drop.datasets.report import ImageOutcome
 from lora_drop.datasets.reports.markup import Html
 from lora_drop.ui.draft_state import UnknownDraftError
@@ -26,6 +27,7 @@ from lora_drop.ui.draft_view import (
 from lora_drop.ui.drafts import Draft
 from lora_drop.ui.page import AT_END, Page, asked_by_script, form_of, in_thread, page_of, see
 from lora_drop.ui.photo_routes import ROUTES as PHOTO_ROUTES
+from lora_drop.ui.proof_choice import proof_choice
 from lora_drop.ui.sheet import photos_of
 from lora_drop.ui.training_form import parameters_in
 from lora_drop.ui.uploads import Room, receive
@@ -167,7 +169,7 @@ async def set_parameters(request: Request) -> Response:
     """Set the training's inputs."""
     page = page_of(request)
     draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
-    given = parameters_in(await form_of(request), draft.parameters)
+    given = parameters_in(await form_of(request), draft.parameters, proof=page.backend.proof)
     draft = await in_thread(page.drafts.set_parameters, draft.id, given)
     if asked_by_script(request):
         return HTMLResponse(await around(request, page, draft))
@@ -179,8 +181,11 @@ async def train(request: Request) -> Response:
     page, form = page_of(request), dict(await form_of(request))
     draft = await in_thread(page.drafts.get, request.path_params["draft_id"])
     revision = form.pop("revision", "")
+    if box := form.pop("proof_shown", ""):
+        form.setdefault(PROOF, box)  # without a script the box itself does not come along
     # What stands in the fields may not be set yet, where the button was pressed right after a key.
-    if draft.order is None and (given := parameters_in(form, draft.parameters)) != draft.parameters:
+    given = parameters_in(form, draft.parameters, proof=page.backend.proof)
+    if draft.order is None and given != draft.parameters:
         await in_thread(page.drafts.set_parameters, draft.id, given)
         raise CommandError(TYPED)
 
@@ -190,7 +195,12 @@ async def train(request: Request) -> Response:
         )
 
     shown_revision = int(revision) if NUMBER.fullmatch(revision) else -1
-    await in_thread(page.drafts.order, draft.id, shown_revision, send, page.backend.name)
+    sheet = proof_choice(draft, page.backend.application, page.backend.proof)
+    await in_thread(
+        page.drafts.order,
+        *(draft.id, shown_revision, send, page.backend.name),
+        proof=sheet.ordered if sheet else None,
+    )
     return see(request, f"/drafts/{draft.id}")
 
 

@@ -58,7 +58,8 @@ class Order:
     """A training that a person has ordered; ``sent`` and ``total`` are bytes of the archive.
 
     ``problem`` says why it has not become a job, and what to do. ``backend`` is the name of where it was sent; None
-    where an earlier version has sent it.
+    where an earlier version has sent it. ``proof`` says whether a proof sheet was ordered with it, None where nothing
+    was said of one.
     """
 
     at: datetime
@@ -68,6 +69,7 @@ class Order:
     job_id: str | None
     problem: str | None
     backend: str | None = None
+    proof: bool | None = None
 
     def elsewhere(self, backend: str) -> str | None:
         """Return what to do where it was sent over another backend than this one; None where it was not."""
@@ -114,6 +116,7 @@ class WrittenOrder(BaseModel):
     job_id: str | None = None
     problem: str | None = None
     backend: str | None = None
+    proof: bool | None = None
 
 
 class DraftState(BaseModel):

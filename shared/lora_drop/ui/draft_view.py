@@ -15,7 +15,9 @@ from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import MAX_NAME, shortened
 from lora_drop.ui.backends import Budget
 from lora_drop.ui.drafts import Draft
+from lora_drop.ui.face_notice import FaceNotice, face_notices, unlooked
 from lora_drop.ui.page import Page, in_thread
+from lora_drop.ui.proof_choice import ProofChoice, proof_choice
 from lora_drop.ui.sheet import ALL, Filter, SheetPhoto, card_of, filters_of, photos_of, shown
 from lora_drop.ui.training_form import inputs_of, presets_of
 
@@ -25,7 +27,10 @@ NUMBER = re.compile(r"[0-9]{1,9}", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class DraftView:
-    """What the templates show of a draft; ``shown`` are those of its photos that the filter ``kind`` lets through."""
+    """What the templates show of a draft; ``shown`` are those of its photos that the filter ``kind`` lets through.
+
+    ``proof`` is the proof sheet that can be ordered with it, ``unlooked`` why its faces were not looked for.
+    """
 
     draft: Draft
     photos: list[SheetPhoto]
@@ -33,6 +38,8 @@ class DraftView:
     kind: str
     budget: Budget | None
     backend: str
+    proof: ProofChoice | None = None
+    unlooked: str = ""
 
     @property
     def elsewhere(self) -> str | None:
@@ -55,6 +62,18 @@ class DraftView:
         parameters = self.draft.report.parameters if self.draft.report else ()
         chosen = (each for each in parameters if each.source is not ParameterSource.GENERATED)
         return next((str(each.value) for each in chosen if each.name == TRIGGER_PHRASE), "")
+
+    @property
+    def usd(self) -> float | None:
+        """What the training costs, with its proof sheet; None where the price is not known."""
+        training = self.draft.report.estimated_cost_usd if self.draft.report else None
+        sheet = self.proof.usd if self.proof and self.proof.ordered else 0.0
+        return None if training is None else round(training + sheet, 2)
+
+    @property
+    def faces(self) -> list[FaceNotice]:
+        """What a person should see of the faces beside the verdict."""
+        return face_notices(self.draft.report) if self.draft.report else []
 
     @property
     def refused(self) -> int:
@@ -123,7 +142,12 @@ async def view_of(request: Request, page: Page, draft: Draft) -> DraftView:
     """Return a draft as this request shows it."""
     kind = request.query_params.get("show", ALL)
     photos, budget = await in_thread(photos_of, draft), await page.budget()
-    return DraftView(draft, photos, shown(photos, kind), kind, budget, page.backend.name)
+    backend = page.backend
+    return DraftView(
+        *(draft, photos, shown(photos, kind), kind, budget, backend.name),
+        proof=proof_choice(draft, backend.application, backend.proof),
+        unlooked=await in_thread(unlooked, draft.report, backend.faces),
+    )
 
 
 def training_parts(page: Page, view: DraftView) -> dict[str, Any]:

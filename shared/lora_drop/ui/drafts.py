@@ -247,12 +247,15 @@ class Drafts:
         """Return a photo as a JPEG of at most 1,600 pixels a side; "No preview" for what cannot be shown."""
         return self._pictures.large(draft_id, number)
 
-    def order(self, draft_id: str, revision: int, train: Train, backend: str) -> Draft:
+    def order(
+        self, draft_id: str, revision: int, train: Train, backend: str, *, proof: bool | None = None
+    ) -> Draft:
         """Train a dataset that was accepted in this very revision, once; ``train`` is called in a thread.
 
         ``backend`` is the name of where it is sent: another one refuses it from then on. A second order returns the first, also in another server. The order is on the disk before ``train`` is called.
+        ``proof`` says whether a proof sheet goes with it; None says nothing of one.
         """
-        self._orders.begin(draft_id, revision, train, backend)
+        self._orders.begin(draft_id, revision, train, backend, proof=proof)
         return self.get(draft_id)
 
     def close(self) -> None:

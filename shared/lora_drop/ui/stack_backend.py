@@ -14,7 +14,12 @@ from urllib.parse import urlsplit
 from pydantic import ValidationError
 
 from lora_drop.client.archive import key_of
-from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
+from lora_drop.client.errors import (
+    CommandError,
+    JobErasedError,
+    JobUnknownError,
+    StackUnreachableError,
+)
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.job_view import public_job
 from lora_drop.client.report_page import if_there, proof_content, report_content
@@ -33,6 +38,7 @@ from lora_drop.ui.backends import (
     JobPage,
     LogLine,
     Progress,
+    ProofCard,
     Question,
     Usage,
 )
@@ -95,6 +101,11 @@ class StackBackend:
     def faces(self) -> FaceCheck:
         """What the stack's check does about faces, or nothing."""
         return self.client.stack.faces.unless(no_faces=self.no_faces)
+
+    @property
+    def proof(self) -> bool | None:
+        """Whether the stack makes a proof sheet by itself; None for one that makes none."""
+        return self.client.stack.proof_sheet
 
     def jobs(
         self, *, status: Status | None = None, search: str | None = None, cursor: str | None = None
@@ -209,7 +220,8 @@ class StackBackend:
             self._logs.pop(job_id, None)
         known = self._logs.get(job_id, _Log())
         if status not in AT_WORK:
-            return replace(card_of(document, self._sheet(document)), log=known.lines)
+            card = card_of(document, self._sheet(document))
+            return replace(card, log=known.lines, proof=self._counted(card, document))
         after = max(0, known.next - READ_AGAIN)
         try:
             said = self.client.logs(job_id, after)
@@ -238,6 +250,18 @@ class StackBackend:
             return ProofReport.model_validate_json(content) if content is not None else None
         except ValidationError:
             return None  # the job itself has the numbers
+
+    def _counted(self, card: JobCard, document: Mapping[str, Any]) -> ProofCard | None:
+        """Return the proof sheet of a card; while its pictures are being made, with how many have ended."""
+        if card.proof is None or card.proof.done or not card.proof.total:
+            return card.proof
+        return replace(card.proof, ended=sum(map(self._has_ended, document["proof"]["pictures"])))
+
+    def _has_ended(self, picture_id: str) -> bool:
+        try:
+            return Status(self.client.job(picture_id)["status"]).terminal
+        except (JobUnknownError, JobErasedError):
+            return False  # it is being erased with its sheet, or is not written yet
 
     def _of_proof(self, job: Mapping[str, Any], name: str) -> bytes | None:
         """Return a file of a job's proof sheet; None where there is none."""

@@ -9,6 +9,7 @@ from lora_drop.client.job_words import cost_words, slot_words, usd_of
 from lora_drop.client.report_page import has_report
 from lora_drop.datasets.reports.proof_sheet import ProofReport, remarks_on
 from lora_drop.fal.progress import progress_in
+from lora_drop.fal.proof_prompts import picture_application, sheet_usd
 from lora_drop.jobs.job_files import of_job
 from lora_drop.jobs.job_problems import (
     ACCOUNT_CODES,
@@ -44,7 +45,7 @@ def card_of(document: Mapping[str, Any], sheet: ProofReport | None = None) -> Jo
         progress=job.progress,
         queue_position=job.queue_position if job.status in AT_WORK else None,
         waiting=waiting_of(job, document.get("waiting")),
-        cost=cost_words(job),
+        cost=_cost_of(job),
         trigger_phrase=(parameters.trigger_phrase or None) if parameters else None,
         preset=job.preset,
         steps=parameters.steps if parameters else None,
@@ -81,6 +82,7 @@ def proof_card(proof: PublicProof, sheet: ProofReport | None) -> ProofCard:
         ]
     return ProofCard(
         done=proof.done_at is not None,
+        total=len(proof.pictures),
         pictures=tuple(pictures) if proof.done_at else (),
         likeness=likeness.words,
         advice=likeness.advice,
@@ -99,6 +101,7 @@ def row_of(document: Mapping[str, Any]) -> JobRow:
         created_at=job.created_at,
         usd=usd_of(job),
         percent=job.progress.percent if at_work and job.progress else None,
+        likeness=job.proof.likeness.likeness if job.proof and job.proof.likeness else None,
         trigger_phrase=(job.parameters.trigger_phrase or None) if job.parameters else None,
         reference=job.reference,
     )
@@ -137,6 +140,23 @@ def last_lines(lines: Iterable[Mapping[str, Any]]) -> tuple[LogLine, ...]:
         at = line.get("at")
         kept.append(LogLine(line["message"], datetime.fromisoformat(at) if at else None))
     return tuple(kept[-LINES:])
+
+
+def _cost_of(job: PublicJob) -> str:
+    """Return what a training costs, and its proof sheet: “$3.60 paid, and $0.14 for the proof sheet”."""
+    return ", and ".join(each for each in (cost_words(job), _sheet_cost(job)) if each)
+
+
+def _sheet_cost(job: PublicJob) -> str:
+    """Return what the proof sheet costs; empty where there is none, and none will be."""
+    if job.proof is None or job.duplicate_of:
+        return ""
+    if job.proof.pictures:
+        return f"${sheet_usd(len(job.proof.pictures)):,.2f} for the proof sheet"
+    without = job.status.terminal and job.status is not Status.SUCCEEDED
+    if without or job.proof.done_at or picture_application(job.application) is None:
+        return ""
+    return f"about ${sheet_usd():,.2f} for the proof sheet"
 
 
 def _held(codes: set[str]) -> str:

@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from lora_drop.datasets.owner_metadata import PROOF
 from lora_drop.datasets.parameters import CHECKPOINT, PRESETS
 from lora_drop.datasets.report import ParameterReport
 from lora_drop.datasets.reports.markup import shown
@@ -80,12 +81,18 @@ def inputs_of(draft: "Draft", application: str) -> list[Input]:
     return [_input(each, draft.parameters, counts) for each in fields]
 
 
-def parameters_in(form: Mapping[str, str], before: Mapping[str, object]) -> dict[str, object]:
+def parameters_in(
+    form: Mapping[str, str], before: Mapping[str, object], *, proof: bool | None = None
+) -> dict[str, object]:
     """Return the inputs that a form sets over those from before; an empty field is not set.
 
     A preset sets itself alone, and takes back the steps and the rate that were set by hand, which it decides.
+    ``proof`` is what counts for a proof sheet where nothing is set, None where none can be ordered: a box that stands as
+    it does by itself sets nothing.
     """
     given = {name: value.strip() for name, value in form.items()}
+    if proof is None or (PROOF not in before and given.get(PROOF) == str(proof).lower()):
+        given.pop(PROOF, None)
     taken_back = {*given, STEPS, RATE} if PRESET in given else given.keys()
     kept = {name: value for name, value in before.items() if name not in taken_back}
     return {**kept, **{name: value for name, value in given.items() if value}}
