@@ -29,6 +29,7 @@ from lora_drop.datasets.reports.proof_sheet import (
 )
 from lora_drop.datasets.selection import select
 from lora_drop.fal.trainers.table import TRAINERS
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
 from lora_drop.jobs.events import ProofSheetReady
 from lora_drop.jobs.job import Job
@@ -97,16 +98,28 @@ class ProofResults:
         """Return the job's proof sheet with its likeness, after its files and its event are published.
 
         ``pictures``: the jobs of its pictures, all ended. Safe to repeat: the same files are written again, and the
-        event comes at least once. Raises EventsUnavailableError. ``done_at`` is the caller's, with the job's row.
+        event comes at least once. Where our own mistake keeps them from being looked at, the sheet has the pictures
+        alone. Raises EventsUnavailableError. ``done_at`` is the caller's, with the job's row.
         """
+        try:
+            sheet, report = self._measured(job, pictures)
+        except INTERNAL_ERRORS as mistake:
+            # The same pictures would break it for ever, and they are paid.
+            broken = Likeness(advice=BROKEN.format(place_of(mistake)))
+            sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": broken})
+            report = _plain_report(job, pictures, broken)
+            self._write(job.model_copy(update={"proof": sheet}), report)
+        self._publish(job, sheet, report)
+        return sheet
+
+    def _measured(self, job: Job, pictures: Sequence[Job]) -> tuple[ProofSheet, ProofReport]:
         seen = {each.job_id: self._picture(each) for each in pictures}
         comparison, dataset = self._compared(job, pictures, seen)
         likeness = comparison.likeness if comparison else None
         sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": likeness})
         report = _report(job, pictures, seen, comparison, dataset)
         self._write(job.model_copy(update={"proof": sheet}), report)
-        self._publish(job, sheet, report)
-        return sheet
+        return sheet, report
 
     def _compared(
         self, job: Job, pictures: Sequence[Job], seen: dict[str, _Seen | None]
@@ -168,15 +181,15 @@ class ProofResults:
         return self.datasets.open(job.dataset).archive
 
     def _picture(self, picture: Job) -> _Seen | None:
-        """Return how a stored picture looks; None where it was not made or is no longer there."""
-        stored = next((f for f in picture.files if f.name.lower().endswith(PICTURE_SUFFIXES)), None)
-        if picture.status is not Status.SUCCEEDED or stored is None:
+        """Return how a stored picture looks; None where it was not made, is no longer there or cannot be read."""
+        stored = _stored(picture)
+        if stored is None:
             return None
         try:
             reader = self.record.results.reader(stored)
-        except DatasetUnreadableError:
+            data = reader.read(0, min(reader.size, MAX_IMAGE_BYTES))
+        except (DatasetUnreadableError, DatasetRejectedError):
             return None
-        data = reader.read(0, min(reader.size, MAX_IMAGE_BYTES))
         return self._seen(stored.name, data, picture_face)
 
     def _seen(self, name: str, data: bytes, face_of: _FaceOf) -> _Seen | None:
@@ -273,6 +286,32 @@ def _picture_report(picture: Job, seen: _Seen | None, found: Likeness) -> ProofP
         problem=_why_missing(picture) if stored is None else None,
         thumbnail=seen.look.thumbnail if seen else b"",
     )
+
+
+def _plain_report(job: Job, pictures: Sequence[Job], likeness: Likeness) -> ProofReport:
+    """Return the report on pictures that were not looked at: where they lie, and why they were not."""
+    seen = dict.fromkeys((each.job_id for each in pictures), None)
+    report = _report(job, pictures, seen, ComparedPictures(likeness), _Dataset())
+    plain = [
+        shown.model_copy(
+            update={
+                "file": f"{shown.number}/{stored.name}",
+                "sha256": stored.sha256,
+                "problem": None,
+            }
+        )
+        if (stored := _stored(each))
+        else shown
+        for each, shown in zip(pictures, report.pictures, strict=True)
+    ]
+    return report.model_copy(update={"pictures": tuple(plain)})
+
+
+def _stored(picture: Job) -> StoredFile | None:
+    """Return the file of a picture; None where it was not made."""
+    if picture.status is not Status.SUCCEEDED:
+        return None
+    return next((f for f in picture.files if f.name.lower().endswith(PICTURE_SUFFIXES)), None)
 
 
 def _why_missing(picture: Job) -> str:
