@@ -21,7 +21,8 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from lora_drop.services.proof_results import GONE, MOST_PHOTOS, NOTHING_MADE, SHOWN_PHOTOS
+from lora_drop.services.proof_report import SHOWN_PHOTOS
+from lora_drop.services.proof_results import GONE, MOST_PHOTOS, NOTHING_MADE
 from tests.support.likeness import ADA, FacePictures, LabelComparer, photos_of, trained
 
 OWN, STRANGERS = ("ada 20", "ada 21", "ada 22"), ("bob 20", "bob 21", "bob 22")
