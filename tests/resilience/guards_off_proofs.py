@@ -25,6 +25,6 @@ def made_from_what_has_ended() -> Context:
     real = proof_sheets._pictures
 
     def ended(record: Record, job: Job) -> list[Job]:
-        return [each for each in real(record, job) if each.terminal]
+        return [each for each in real(record, job) or () if each.terminal]
 
     return patch.object(proof_sheets, "_pictures", ended)

@@ -32,12 +32,14 @@ ARTIFACTS = (
 )
 
 
-def make_jpeg(number: int | str = 0, *, side: int = 1024) -> bytes:
+def make_jpeg(number: int | str = 0, *, side: int = 1024, width: int | None = None) -> bytes:
     """A JPEG that says all a JPEG has to; no two numbers or names make the same, and none has a picture.
+
+    ``side`` pixels high, and as wide where no ``width`` is given.
 
     ITU T.81: SOI, APP0 (JFIF), SOF0 (8 bits, 3 components), SOS, EOI.
     """
-    frame = struct.pack(">HHBHHB", 0xFFC0, 17, 8, side, side, 3) + bytes(9)
+    frame = struct.pack(">HHBHHB", 0xFFC0, 17, 8, side, width or side, 3) + bytes(9)
     scan = b"\xff\xda\x00\x0c\x03" + bytes(9)
     jfif = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
     return b"\xff\xd8" + jfif + frame + scan + f"photo {number}".encode() + b"\xff\xd9"

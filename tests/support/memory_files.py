@@ -260,7 +260,7 @@ class MemorySource:
         if name in self.files:
             return self.files[name]
         if name.endswith(".jpg"):
-            return make_jpeg(name)
+            return make_jpeg(name, width=768)  # as a picture is ordered
         return make_weights() if name.endswith(".safetensors") else b"{}"
 
 

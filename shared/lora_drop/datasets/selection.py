@@ -140,7 +140,8 @@ class InspectionResult:
     by the files' names in the order in which they lie. ``refused`` and ``left_out`` are files that may be
     photos; ``errors`` are about captions or the dataset as a whole. ``raw_captions`` and ``sources`` are
     what captions and files of captions say, byte for byte; ``elsewhere`` has the caption of each photo that
-    has none of its own, ``embedded`` what photos carry in their metadata.
+    has none of its own, ``embedded`` what photos carry in their metadata. ``faces_left_out``: there was no
+    time to look for faces in all of the photos.
     """
 
     structure: Structure
@@ -154,3 +155,4 @@ class InspectionResult:
     sources: dict[str, bytes] = field(default_factory=dict)
     elsewhere: dict[str, str] = field(default_factory=dict)
     embedded: dict[str, EmbeddedCaption] = field(default_factory=dict)
+    faces_left_out: bool = False

@@ -18,7 +18,12 @@ from lora_drop.datasets.dataset import Dataset, size_problem
 from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.faces.face import FaceComparer
-from lora_drop.datasets.faces.findings import FaceFindings, findings_of, shows_a_person
+from lora_drop.datasets.faces.findings import (
+    FaceFindings,
+    findings_of,
+    findings_without_time,
+    shows_a_person,
+)
 from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.parameter_layers import metadata_advice
 from lora_drop.datasets.parameters import (
@@ -112,7 +117,7 @@ class Checker:
     ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
     ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
-    take the place of ``pictures`` where a training is not of a person.
+    take the place of ``pictures`` where a training is not of a person, and where there is no time to look for faces.
     """
 
     pictures: Pictures
@@ -161,7 +166,8 @@ class Checker:
         state.prepared = PreparedPhotos() if self.prepares else None
         pictures = self.pictures if _shows_a_person(state) else self.pictures_of_style
         inspector = Inspector(
-            *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata)
+            *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata),
+            without_faces=self.pictures_of_style,
         )
         inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, edits, state, until=until)
@@ -216,7 +222,7 @@ class Checker:
             state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, edits=edits, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings, faces)
-        state.faces_checked = faces is not None
+        state.faces_checked = faces is not None and not inspection.faces_left_out
         state.changes, state.layout = changes, layout
         state.errors += errors
         state.warnings += warnings
@@ -227,6 +233,10 @@ class Checker:
         """Return what is known of the faces; None where they are not asked about."""
         if not _shows_a_person(state):
             return None
+        if inspection.faces_left_out:
+            return findings_without_time(
+                len(layout.photos), require_one_person=self.require_one_person
+            )
         return findings_of(
             [inspection.photos[photo.member.name] for photo in layout.photos],
             self.faces,

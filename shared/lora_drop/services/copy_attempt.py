@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import (
     SourceChangedError,
     UploadGoneError,
 )
+from lora_drop.jobs.proof import PictureOrder
 from lora_drop.ports import CopyStore
 from lora_drop.results.copies import Label, OpenArtifact, Part
 from lora_drop.results.validation import Check
@@ -46,6 +47,7 @@ class CopyRequest:
 
     ``until_whole`` is for a file that can only be read in one go: nothing of it is kept for the next run.
     ``metadata`` is what the copy says of itself besides; ``renamed`` false: it has no name but its own.
+    ``order`` is what a picture is made of.
     """
 
     artifact: Artifact
@@ -56,6 +58,7 @@ class CopyRequest:
     until_whole: float = 0.0
     metadata: Mapping[str, str] = field(default_factory=dict)
     renamed: bool = True
+    order: PictureOrder | None = None
 
     def deadline(self, *, whole: bool) -> float:
         """Return until when the file may be read."""
@@ -152,7 +155,7 @@ class CopyAttempt:
         if self._upload and (self._upload.identity, self._upload.size) != (identity, file.size):
             self.discard()
         if self._request.checked and self._fresh:
-            self._check = check_for(self._request.artifact, file.size)
+            self._check = check_for(self._request.artifact, file.size, self._request.order)
         arrivals = Arrivals(file, self._length, self._parts, ahead)
         try:
             while arrivals.waiting:

@@ -15,7 +15,7 @@ from lora_drop.datasets.dataset import (
     took_too_long,
 )
 from lora_drop.datasets.images import hints
-from lora_drop.datasets.images.check_time import check_seconds
+from lora_drop.datasets.images.check_time import CheckTime
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.embedded_captions import embedded_caption
 from lora_drop.datasets.images.formats import (
@@ -49,6 +49,7 @@ class Inspector:
     """Looks at every file, as long as a function has time; ``until``, a moment of ``now``, is the last resort.
 
     ``prepared`` takes the photos that could be mended at once, where a clean copy is made after the check.
+    ``without_faces`` look for no faces, and take the place of ``pictures`` where there is no time to look for them.
     """
 
     pictures: Pictures
@@ -56,23 +57,30 @@ class Inspector:
     until: float
     prepared: PreparedPhotos | None = None
     keep_metadata: bool = False
+    without_faces: Pictures | None = None
 
     def inspect(
         self, archive: RangedReader, structure: Structure, selection: Selection
     ) -> InspectionResult:
-        """Read every file once and return what was found; each byte is verified."""
+        """Read every file once and return what was found; each byte is verified.
+
+        A dataset is refused for its time only where that is not enough without looking for faces either.
+        """
         result = InspectionResult(structure, selection)
         others = {member.name: member for member in selection.others}
         captions = {member.name: member for member in selection.captions}
-        seconds = 0.0
+        time = CheckTime(len(others), MOST_SECONDS)
         try:
             for number, content in enumerate(contents_of(archive, structure)):
+                seconds = time.alone if result.faces_left_out else time.seconds
                 if self.now() > self.until or seconds > MOST_SECONDS:
                     result.errors.append(took_too_long(number, len(structure.members)))
                     return result
                 if content.member.name in others:
+                    if self.without_faces and time.seconds > time.alone:
+                        result.faces_left_out |= not time.has_time_for_faces
                     self._inspect_photo(content, result)
-                    seconds += _seconds(result.photos.get(content.member.name))
+                    _count(time, result.photos.get(content.member.name))
                 elif content.member.name in captions:
                     _inspect_caption(content, result)
         except DatasetRejectedError as damaged:
@@ -94,7 +102,9 @@ class Inspector:
                 result.refused[member.name] = image_too_large(member)
             else:
                 data = head + content.read() if kind in PHOTOS else head
-                result.photos[member.name] = self._photo_of(member, data)
+                pictures = self.without_faces if result.faces_left_out else None
+                photo = self._photo_of(member, data, pictures or self.pictures)
+                result.photos[member.name] = photo
                 if caption := embedded_caption(data):
                     result.embedded[member.name] = caption
         except InvalidImageError as invalid:
@@ -102,25 +112,23 @@ class Inspector:
         except DatasetRejectedError:
             pass  # raised again at the end of the pass, with everything else that is damaged
 
-    def _photo_of(self, member: Member, data: bytes) -> hints.Photo:
+    def _photo_of(self, member: Member, data: bytes, pictures: Pictures) -> hints.Photo:
         header = describe(WholeImage(data))
         check_size(header)
         if self.prepared is None:
-            look = self.pictures.look(data, header)
+            look = pictures.look(data, header)
         else:
-            look, mended = self.pictures.look_and_mend(
-                data, header, keep_metadata=self.keep_metadata
-            )
+            look, mended = pictures.look_and_mend(data, header, keep_metadata=self.keep_metadata)
             if mended is not None:
                 self.prepared.put(member.name, mended)
         return hints.Photo(member.name, hashlib.sha256(data).hexdigest(), header, look)
 
 
-def _seconds(photo: hints.Photo | None) -> float:
+def _count(time: CheckTime, photo: hints.Photo | None) -> None:
     if photo is None:
-        return 0.0
-    look = photo.look
-    return check_seconds(photo.header, transparent=look.transparent, faces=look.faces)
+        time.add(None, faces=None)
+    else:
+        time.add(photo.header, transparent=photo.look.transparent, faces=photo.look.faces)
 
 
 def _inspect_caption(content: Content, result: InspectionResult) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
+from lora_drop.datasets.faces.findings import STYLE, is_of_a_person
 from lora_drop.fal.proof_prompts import (
     PICTURES,
     no_pictures,
@@ -25,10 +26,14 @@ from lora_drop.jobs.job import Job, Step
 from lora_drop.jobs.proof import PictureOrder, ProofSheet
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Inbox
-from lora_drop.services.internal_errors import INTERNAL_ERRORS
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of
 from lora_drop.services.record import Record
 
-UNMEASURED = "The pictures are there, but could not be compared with the photos."
+FORGOTTEN = "Its pictures were forgotten."
+UNWRITTEN = (
+    "There is no proof.html of its pictures: writing it broke, which is our mistake ({}). Please report it. The pictures "
+    "themselves are in the folders proof/1/, proof/2/ and so on."
+)
 
 
 class ProofComparer(Protocol):
@@ -82,7 +87,7 @@ class ProofOrders:
             return
         job = self.begin(job)
         pictures = _pictures(self.record, job)
-        if pictures and all(each.terminal for each in pictures):
+        if pictures is not None and all(each.terminal for each in pictures):
             self.inbox.finish_proof(job.job_id)
 
     def _report_late(self, picture: Job) -> None:
@@ -93,10 +98,15 @@ class ProofOrders:
             self.inbox.finish_proof(parent.job_id)
 
     def _orders_of(self, job: Job) -> Sequence[PictureOrder]:
-        """Return what the pictures are made of: as many as the job names already, where it does."""
+        """Return what the pictures are made of: as many as the job names already, where it does.
+
+        A trainer's own value says as well as the preset that a training is of a style.
+        """
         phrase = job.parameters.trigger_phrase if job.parameters else None
+        values = job.parameters.values if job.parameters else {}
+        preset = job.preset if is_of_a_person(job.preset, values) else STYLE
         named = len(job.proof.pictures) if job.proof else 0
-        return picture_orders(job.job_id, job.preset, phrase, named or self.count)
+        return picture_orders(job.job_id, preset, phrase, named or self.count)
 
     def _open(self, parent: Job, order: PictureOrder) -> bool:
         """Add the job of one picture; False where it is there, or was forgotten."""
@@ -120,14 +130,15 @@ class ProofSheets:
         """Return the training with its finished sheet; as it stands while a picture has not ended yet.
 
         A picture that failed is not made again, and the sheet goes without it. One whose result came after the
-        sheet was done is taken in. Raises JobNotFoundError; and ConflictError, where another worker has written
+        sheet was done is taken in. Where all were forgotten, by an order that has not come to their training yet, the
+        sheet says so. Raises JobNotFoundError; and ConflictError, where another worker has written
         the sheet meanwhile, and EventsUnavailableError, after each of which it may be called again.
         """
         job = self.record.known(job_id)
         if job.proof is None or not job.proof.pictures or job.status is not Status.SUCCEEDED:
             return job
         pictures = _pictures(self.record, job)
-        if not pictures or not all(each.terminal for each in pictures):
+        if pictures is None or not all(each.terminal for each in pictures):
             return job
         if _made_from(job.proof, pictures):
             return job
@@ -144,11 +155,13 @@ class ProofSheets:
         return self.record.write(job, job.model_copy(update=done))
 
     def _measured(self, job: Job, pictures: Sequence[Job]) -> ProofSheet:
+        if not pictures:
+            return ProofSheet(note=FORGOTTEN)
         try:
             return self.results.measure(job, pictures)
-        except INTERNAL_ERRORS:
+        except INTERNAL_ERRORS as mistake:
             # The same pictures would fail the same way for ever; they are paid for, and there to be looked at.
-            return ProofSheet(note=UNMEASURED)
+            return ProofSheet(note=UNWRITTEN.format(place_of(mistake)))
 
 
 def ordered_sheet(trainer: str, *, wanted: bool, now: datetime) -> ProofSheet | None:
@@ -191,15 +204,15 @@ def report_picture(inbox: Inbox, job: Job) -> None:
         inbox.finish_proof(job.picture.proof_of)
 
 
-def _pictures(record: Record, job: Job) -> Sequence[Job]:
-    """Return the jobs of a sheet's pictures; none while one of them is still to be opened."""
+def _pictures(record: Record, job: Job) -> Sequence[Job] | None:
+    """Return the jobs of a sheet's pictures but those that were forgotten; None while one is still to be opened."""
     found = []
     for picture_id in job.proof.pictures if job.proof else ():
         picture = record.jobs.get(picture_id)
         if picture is not None:
             found.append(picture)
         elif not record.jobs.forgotten(picture_id):
-            return ()
+            return None
     return found
 
 

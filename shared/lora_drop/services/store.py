@@ -192,7 +192,8 @@ class ResultStorer:
             if stored and self.results.has(stored):
                 continue
             wanted = artifact.model_copy(update={"size": None}) if settled else artifact
-            request = CopyRequest(wanted, job_lease.job.prefix, job_lease, until)
+            job = job_lease.job
+            request = CopyRequest(wanted, job.prefix, job_lease, until, order=job.picture)
             try:
                 job_lease.store(self._copier.copy(self._patient(request)))
             except (ResultGoneError, ResultInvalidError, HostNotAllowedError) as why:

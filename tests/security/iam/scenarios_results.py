@@ -220,9 +220,10 @@ def a_picture_is_stored_and_asks_for_its_sheet(harness: Harness) -> None:
     harness.environment.add_job(sent.move(Status.SUBMITTED, now=now, request_id=REQUEST_ID))
     result = {"images": [{"url": "https://v3.fal.media/files/a/one.jpeg"}], "prompt": "a photo"}
     delivered(harness, picture.job_id, webhook_body(payload=result))
-    harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=make_jpeg())
+    made = make_jpeg(width=order.width)
+    harness.environment.internet.says["v3.fal.media"] = httpx.Response(200, content=made)
     assert harness.deliver(STORE) == []
-    assert harness.environment.files()["picture.jpg"] == make_jpeg()
+    assert harness.environment.files()["picture.jpg"] == made
     assert any(job.job_id in each for each in harness.waiting("InboxQueue"))
 
 
@@ -236,13 +237,13 @@ def a_proof_sheet_is_finished(harness: Harness) -> None:
     named = ProofSheet(pictures=(picture.job_id,))
     harness.environment.jobs.replace(job, job.model_copy(update={"proof": named, "version": 99}))
     SqsInbox(harness.environment.aws.sqs, harness.environment.inbox).finish_proof(job.job_id)
-    real = proof_results._report
+    real = proof_results.report_on
     photo = ProofPhoto(name="one.jpg", likeness=0.8, thumbnail=make_jpeg())
 
     def with_a_photo(*args: Any) -> ProofReport:
         return real(*args).model_copy(update={"photos": (photo,)})
 
-    with patch.object(proof_results, "_report", with_a_photo):
+    with patch.object(proof_results, "report_on", with_a_photo):
         assert harness.deliver("SubmitFunction") == []
     assert not harness.environment.job(JOB_ID).proof_open
     assert harness.environment.files().keys() >= {"proof.json", "proof.html", "job.json"}

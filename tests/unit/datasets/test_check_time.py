@@ -3,10 +3,10 @@
 import itertools
 import tempfile
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, override
 
 import pytest
 
@@ -16,7 +16,7 @@ from lora_drop.datasets.images.check_time import check_seconds
 from lora_drop.datasets.images.describe import describe
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader
-from lora_drop.datasets.images.pictures import Change, Prepared
+from lora_drop.datasets.images.pictures import Change, ImageInspection, Prepared
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.report import Verdict
 from lora_drop.jobs.time_limits import CHECK_PATIENCE
@@ -25,7 +25,7 @@ from lora_drop.services.inspect import MOST_SECONDS
 from lora_drop.services.prepared import MOST, PreparedPhotos
 from tests.support.builders import make_archive, make_jpeg, make_png
 from tests.support.checking import checked
-from tests.support.faces import SeeingPictures, make_face
+from tests.support.faces import NamedFaces, SeeingPictures, make_face
 from tests.support.pictures import BlindPictures
 from tests.support.template import properties
 
@@ -82,16 +82,66 @@ def test_a_hundred_large_photos_are_looked_through(kind: ImageFormat) -> None:
         assert 100 * seconds < MOST_SECONDS
 
 
-@pytest.mark.promise("never pay for a dataset that cannot train")
-@pytest.mark.parametrize(("photos", "errors"), [(114, []), (115, ["dataset_check_too_long"])])
-def test_time_for_faces_counts_everywhere(photos: int, errors: list[str]) -> None:
-    """The time that faces take counts on a person's machine as in the stack."""
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize(
+    ("photos", "strict", "errors", "looked"),
+    [
+        (113, False, [], True),
+        (113, True, ["dataset_face_none"], True),
+        (114, False, [], False),
+        (114, True, ["dataset_check_too_long"], False),
+        (127, False, [], False),
+        (128, False, ["dataset_check_too_long"], False),
+    ],
+)
+def test_faces_refuse_no_dataset_for_time(
+    photos: int,
+    strict: bool,  # noqa: FBT001
+    errors: list[str],
+    looked: bool,  # noqa: FBT001
+) -> None:
+    """Where there is no time to look for faces in every photo, the dataset is trained on without; on a person's machine as well."""
     images = [make_jpeg(number, side=9000) for number in range(photos)]
     members = {f"{number:03}.jpg": image for number, image in enumerate(images)}
     archive = make_archive(images=0, members=members)
-    seeing = SeeingPictures(dict.fromkeys(images, FacesSeen()))
-    report = checked(archive, pictures=seeing, patience=float("inf")).report
+    report = checked(
+        archive,
+        pictures=SeeingPictures(dict.fromkeys(images, FacesSeen())),
+        pictures_of_style=BlindPictures(),
+        faces=NamedFaces(),
+        require_one_person=strict,
+        patience=float("inf"),
+    ).report
     assert [each.code for each in report.errors] == errors
+    assert report.faces_checked is looked
+    assert looked or not any("face" in each.code for each in report.warnings)
+
+
+@pytest.mark.promise("never get stuck")
+def test_time_is_kept_for_the_other_photos() -> None:
+    """What is spent on faces before they are no longer looked for is little enough to look at every photo."""
+    images = [make_jpeg(number, side=4000) for number in range(900)]
+    members = {f"{number:03}.jpg": image for number, image in enumerate(images)}
+    archive = make_archive(images=0, members=members)
+    spent = Spent(dict.fromkeys(images, FacesSeen()))
+    of_style = Spent({})
+    found = checked(archive, pictures=spent, pictures_of_style=of_style, now=lambda: 0.0).report
+    assert found.verdict is Verdict.ACCEPTED
+    assert spent.seconds
+    assert MOST_SECONDS * 0.9 < spent.seconds + of_style.seconds <= MOST_SECONDS
+
+
+@dataclass
+class Spent(SeeingPictures):
+    """Pictures that count what looking at them takes."""
+
+    seconds: float = 0.0
+
+    @override
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
+        look = super().look(data, header)
+        self.seconds += check_seconds(header, transparent=False, faces=look.faces)
+        return look
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")

@@ -18,12 +18,13 @@ from lora_drop.jobs.errors import (
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from lora_drop.services.evidence import with_pictures
-from lora_drop.services.picture_check import OTHER_SIZE
+from lora_drop.services.picture_check import OTHER_SIZE, ROUNDED
 from tests.support.builders import ADA, ARTIFACTS, LOCKED, make_jpeg, make_png, make_webp
 from tests.support.proofs import make, picture_of, pictures, trained
 from tests.support.queue import codes
 from tests.support.world import LATE_AFTER, World
 
+WHOLE = make_jpeg(width=768)
 RESULT = {
     "images": [
         {
@@ -202,7 +203,7 @@ def test_unsent_picture_waits(world: World) -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [make_webp(), b"<html>not found</html>", make_jpeg(side=512), make_jpeg()[:60], b""],
+    [make_webp(), b"<html>not found</html>", make_jpeg(width=760), WHOLE[:60], b""],
     ids=["webp", "page", "other size", "cut", "empty"],
 )
 def test_what_is_no_picture_is_set_aside(world: World, data: bytes) -> None:
@@ -210,7 +211,7 @@ def test_what_is_no_picture_is_set_aside(world: World, data: bytes) -> None:
     first = sent(world)[0]
     world.source.files["picture.jpg"] = data
     request_id = first.request_id or ""
-    said = picture_of(request_id, width=1024, height=1024)
+    said = picture_of(request_id, width=768, height=1024)
     world.fal.facts[request_id] = said
     world.fal_updates.receive(first.job_id, said)
     world.clock.now += 3 * LATE_AFTER
@@ -219,11 +220,37 @@ def test_what_is_no_picture_is_set_aside(world: World, data: bytes) -> None:
     assert [each.name for each in done.files] == ["picture.jpg.invalid"]
 
 
-@pytest.mark.parametrize("data", [make_jpeg(side=640), make_png(side=640)])
-def test_a_whole_picture_is_taken(world: World, data: bytes) -> None:
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("width", [768 - ROUNDED, 768, 768 + ROUNDED])
+def test_a_whole_picture_is_taken(world: World, width: int) -> None:
+    """A picture whose sides fal has rounded is the one that was ordered."""
+    first = sent(world)[0]
+    world.source.files["picture.jpg"] = make_jpeg(width=width)
+    assert make(world, first, width=width, height=1024).status is Status.SUCCEEDED
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        make_png(side=16_000),
+        make_jpeg(width=768 - ROUNDED - 1),
+        make_jpeg(width=768 + ROUNDED + 1),
+        make_jpeg(side=768, width=1024),
+    ],
+    ids=["huge", "narrower", "wider", "lying"],
+)
+def test_picture_of_another_order_is_set_aside(world: World, data: bytes) -> None:
+    """A picture of another size than was ordered is not taken, also where fal says that size or none."""
     first = sent(world)[0]
     world.source.files["picture.jpg"] = data
-    assert make(world, first, width=640, height=640).status is Status.SUCCEEDED
+    request_id = first.request_id or ""
+    world.fal.facts[request_id] = picture_of(request_id)
+    world.fal_updates.receive(first.job_id, picture_of(request_id))
+    world.clock.now += 3 * LATE_AFTER
+    done = world.result_storer.store_result(first.job_id)
+    assert (done.status, codes(done)) == (Status.FAILED, ["result_invalid"])
+    assert [each.name for each in done.files] == ["picture.jpg.invalid"]
+    assert OTHER_SIZE in done.problems[0].message
 
 
 def test_black_picture_is_said_so(world: World) -> None:

@@ -8,14 +8,21 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from lora_drop.datasets.faces.face import Similarities
+from lora_drop.datasets.images.header import ImageHeader
+from lora_drop.datasets.images.pictures import ImageInspection
 from lora_drop.datasets.reports.proof_sheet import ProofReport
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import EventsUnavailableError
+from lora_drop.jobs.errors import (
+    DatasetRejectedError,
+    DatasetUnreadableError,
+    EventsUnavailableError,
+)
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
-from lora_drop.services.proof_results import GONE, MOST_PHOTOS, NOTHING_MADE, SHOWN_PHOTOS
+from lora_drop.services.proof_report import SHOWN_PHOTOS
+from lora_drop.services.proof_results import GONE, MOST_PHOTOS, NOTHING_MADE
 from tests.support.likeness import ADA, FacePictures, LabelComparer, photos_of, trained
 
 OWN, STRANGERS = ("ada 20", "ada 21", "ada 22"), ("bob 20", "bob 21", "bob 22")
@@ -273,6 +280,59 @@ def test_stored_picture_may_be_gone() -> None:
     report = json.loads(training.file("proof.json"))
     assert report["pictures"][0]["file"] is None
     assert report["pictures"][0]["problem"] == "It was made, and its file can no longer be read."
+
+
+class Archived:
+    """A stored picture that cannot be read at the moment."""
+
+    size = 10
+
+    def __init__(self, trouble: Exception) -> None:
+        self._trouble = trouble
+
+    def read(self, *_: int) -> bytes:
+        raise self._trouble
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("trouble", [DatasetUnreadableError("archived"), DatasetRejectedError([])])
+def test_unreadable_picture_is_said(trouble: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A stored picture that cannot be read is named on the sheet, which is made without it."""
+    training = trained(*OWN)
+    whole = training.world.results.reader
+
+    def reader(stored: StoredFile) -> Any:
+        return Archived(trouble) if "/proof/1/" in stored.key else whole(stored)
+
+    monkeypatch.setattr(training.world.results, "reader", reader)
+    sheet = training.measure()
+
+    assert sheet.likeness is not None
+    assert [each.number for each in sheet.likeness.pictures] == [2, 3]
+    report = json.loads(training.file("proof.json"))
+    assert report["pictures"][0]["problem"] == "It was made, and its file can no longer be read."
+
+
+class BrokenPictures(FacePictures):
+    """A decoder with a mistake in it."""
+
+    def look(self, data: bytes, header: ImageHeader) -> ImageInspection:
+        raise ZeroDivisionError(data, header)
+
+
+@pytest.mark.promise("never get stuck")
+def test_broken_look_leaves_a_plain_sheet() -> None:
+    """Where our own mistake keeps the pictures from being looked at, the sheet has them alone, and says so."""
+    training = trained("ada 20", "ada 21", failed={2: Status.FAILED})
+    training.results = replace(training.results, pictures=BrokenPictures())
+
+    assert "ZeroDivisionError" in advice(training.measure())
+    report = json.loads(training.file("proof.json"))
+    assert [each["file"] for each in report["pictures"]] == ["1/picture.jpg", None]
+    assert [each["problem"] is None for each in report["pictures"]] == [True, False]
+    assert 'href="1/picture.jpg"' in training.file("proof.html")
+    [event] = training.world.events.sheets
+    assert (event.ordered, event.made) == (2, 1)
 
 
 def test_unclear_faces_do_not_count() -> None:

@@ -1,16 +1,22 @@
 """A proof sheet is ordered with its dataset, its pictures are opened once, and the sheet ends when all of them have."""
 
+from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import timedelta
 
 import pytest
 
 from lora_drop.fal.status import Failed, Gone
 from lora_drop.jobs.budget import Limits
+from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, JobNotFoundError
+from lora_drop.jobs.job import Job
 from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
+from lora_drop.services.proof_sheets import FORGOTTEN
 from lora_drop.services.record import SETTLED_AFTER
 from tests.support.builders import ADA, BAD_IMAGE, make_job
+from tests.support.outcome import Killed
 from tests.support.proofs import PICTURES, make, make_all, numbered_requests, pictures, trained
 from tests.support.queue import codes
 from tests.support.world import LATE_AFTER, World
@@ -230,13 +236,78 @@ def test_late_picture_is_taken_in() -> None:
 
 
 def test_broken_comparison_ends_the_sheet() -> None:
-    """A mistake of ours in the comparison leaves the pictures, and a sheet that says so."""
+    """A mistake of ours where the sheet is written leaves the pictures, and a note that there is no page of them."""
     world = World()
     world.proofs.breaks = ValueError("no such face")
     done = make_all(world, trained(world))
     assert done.proof
     assert (done.proof_open, done.proof.likeness) == (False, None)
-    assert "could not be compared" in done.proof.note
+    assert "no proof.html" in done.proof.note
+    assert "ValueError" in done.proof.note
+    assert "no such face" not in done.proof.note
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("forgotten", [1, PICTURES])
+def test_interrupted_forget_ends_the_sheet(forgotten: int) -> None:
+    """A forget that dies between the pictures and their training leaves a sheet that ends, and can be repeated."""
+    world = World()
+    training = trained(world)
+    world.work()
+    while at_fal := [each for each in pictures(world, training) if each.status is Status.SUBMITTED]:
+        for each in at_fal:
+            make(world, each)
+        world.queue.proofs.clear()  # the messages are lost
+        world.work()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(world.jobs, "begin", Dying(world.jobs.begin, forgotten))
+        with pytest.raises(Killed):
+            world.forget_service.forget(training.job_id)
+
+    for _ in range(2):
+        world.clock.now += SETTLED_AFTER
+        world.reconciler.reconcile()
+        world.work()
+    done = world.job(training.job_id)
+    assert not done.proof_open
+    assert (FORGOTTEN in (done.proof.note if done.proof else "")) is (forgotten == PICTURES)
+    assert list(world.jobs.unfinished()) == []
+    assert len(world.forget_service.forget(training.job_id)) == 1 + PICTURES
+    assert world.jobs.get(training.job_id) is None
+
+
+@dataclass
+class Dying:
+    """Begins so many erasures and dies before the next."""
+
+    begin: Callable[[Job, Erasure], None]
+    left: int
+
+    def __call__(self, job: Job, erasure: Erasure) -> None:
+        if self.left == 0:
+            raise Killed
+        self.left -= 1
+        self.begin(job, erasure)
+
+
+STYLES = [
+    ("portrait/ada.zip", {"preset": "style"}),
+    ("ada.zip", {"trainer": "fal-ai/flux-lora-fast-training", "is_style": "true"}),
+    ("ada.zip", {"trainer": "fal-ai/turbo-flux-trainer", "training_style": "style"}),
+]
+
+
+@pytest.mark.parametrize(("key", "said"), STYLES)
+def test_style_by_value_has_style_prompts(key: str, said: dict[str, str]) -> None:
+    """A training of a style has pictures of a style, whether its folder or a value says what it is."""
+    world = World()
+    numbered_requests(world)
+    sent = world.submit(world.drop(key, metadata={"proof": "true", **said}))
+    assert sent.status is Status.SUBMITTED, sent.problems
+    training = world.train(sent)
+    prompts = [each.picture.prompt for each in pictures(world, training) if each.picture]
+    assert len(prompts) == PICTURES
+    assert all("in the style of" in prompt for prompt in prompts)
 
 
 @pytest.mark.parametrize("status", [each for each in Status if each is not Status.SUCCEEDED])

@@ -105,6 +105,14 @@ def findings_of(
     return FaceFindings((*errors, _no_time(len(looked))) if late else errors, warnings, reports)
 
 
+def findings_without_time(photos: int, *, require_one_person: bool) -> FaceFindings | None:
+    """Return the same for a dataset in all of whose photos there was no time to look for faces: nothing is known of them.
+
+    Advice is not worth a dataset that is never trained, so it is an error only with ``require_one_person``.
+    """
+    return FaceFindings((_no_time(photos),)) if require_one_person else None
+
+
 def _demanded(problem: Problem) -> Problem:
     return problem.model_copy(update={"message": f"{problem.message} {DEMANDED}"})
 

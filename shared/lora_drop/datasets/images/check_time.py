@@ -1,5 +1,7 @@
 """How long a function takes to look at a photo and to convert it: the same number wherever a check runs."""
 
+from dataclasses import dataclass
+
 from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader
@@ -16,6 +18,8 @@ CONVERTED_IN_LOOK = frozenset({ImageFormat.HEIF, ImageFormat.AVIF})
 # Seconds for a photo in which faces were looked for, whatever its size: to find one at the first try and to compare it, or to
 # find none in all ways of looking. Measured as the above (``make bench-faces``): 0.04 to 0.1, and 0.26.
 FACE_FOUND, NO_FACE_FOUND = 0.15, 0.4
+# Of the time for a check. Before so much of it is spent, the photos say too little of those that come.
+ENOUGH_TO_PREDICT = 0.25
 
 
 def check_seconds(
@@ -30,3 +34,34 @@ def check_seconds(
     if faces is None:
         return seconds
     return seconds + (FACE_FOUND if faces.faces else NO_FACE_FOUND)
+
+
+@dataclass(slots=True)
+class CheckTime:
+    """The seconds that a check of ``files`` has taken until now, of ``most``: ``alone`` without the search for faces."""
+
+    files: int
+    most: float
+    looked_at: int = 0
+    seconds: float = 0.0
+    alone: float = 0.0
+
+    def add(
+        self, header: ImageHeader | None, *, transparent: bool = False, faces: FacesSeen | None
+    ) -> None:
+        """Count a file that was looked at; ``header`` None was no photo."""
+        self.looked_at += 1
+        if header is not None:
+            self.alone += check_seconds(header, transparent=transparent)
+            self.seconds += check_seconds(header, transparent=transparent, faces=faces)
+
+    @property
+    def has_time_for_faces(self) -> bool:
+        """Return whether the other files can be looked at when faces are looked for in one more of them.
+
+        The others are taken to be like those until now.
+        """
+        if self.seconds < ENOUGH_TO_PREDICT * self.most:
+            return True
+        left = self.alone / self.looked_at * (self.files - self.looked_at)
+        return self.seconds + left + NO_FACE_FOUND <= self.most
