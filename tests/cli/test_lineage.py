@@ -31,7 +31,7 @@ def api(stack: Stack) -> Served:
 @pytest.mark.promise("it can be operated", "A dataset's LoRAs are listed with what differs.")
 def test_history_says_what_changed(run: Run) -> None:
     result = run("history", "ada")
-    heads, newest, changed, oldest = result.stdout.splitlines()
+    heads, newest, changed, oldest, dataset = result.stdout.splitlines()
     assert result.exit_code == 0
     assert heads.split() == [
         *("job", "when", "status", "trainer", "steps", "photos", "cost", "likeness")
@@ -40,6 +40,11 @@ def test_history_says_what_changed(run: Run) -> None:
     assert newest.split()[-4:] == ["flux-lora-portrait-trainer", "2,000", "12", "$3.60"]
     assert changed == "  steps 1,000 → 2,000, 2 photos added, 1 photo removed"
     assert oldest.split()[-4:] == ["$3.60", "0.72", "of", "0.84"]
+    assert (
+        dataset
+        == "These are the jobs of portrait/ada.zip. A dataset in another folder: name its key."
+    )
+    assert run("history", "portrait/ada").stdout.splitlines()[-1] == oldest
 
 
 def test_pictures_are_in_the_cost(run: Run, api: Served) -> None:
@@ -58,7 +63,8 @@ def test_history_is_json_lines(run: Run) -> None:
     assert [row["job_id"] for row in rows] == [SECOND, FIRST]
     assert rows[0]["changes"] == {
         "parameters": {"steps": {"before": 1000, "after": 2000}},
-        "photos": {"added": ["c.jpg", "d.jpg"], "removed": ["a.jpg"]},
+        "photos": {"added": ["c.jpg", "d.jpg"], "removed": ["a.jpg"], "captions": []},
+        "other_content": False,
     }
     assert (rows[1]["changes"], rows[1]["likeness"]) == (None, 0.72)
     assert (rows[0]["status"], rows[0]["paid_usd"], rows[0]["ranks"]) == ("SUCCEEDED", 3.6, [16])

@@ -62,7 +62,8 @@ def differences(changes: lora_drop.JobChanges | None) -> list[str]:
         return []
     photos: lora_drop.PhotoChanges | None = changes.photos
     said = [f"{name} {before} {after}" for name, (before, after) in changes.parameters.items()]
-    return [*said, *(photos.added if photos else ()), *(photos.removed if photos else ())]
+    said += [f"{changes.other_content}"]
+    return [*said, *(*photos.added, *photos.removed, *photos.captions)] if photos else said
 
 
 def beside(compared: lora_drop.Comparison) -> list[str]:

@@ -174,7 +174,7 @@ def test_job_without_lora_is_said(stack: Stack, served: Served) -> None:
 def test_comparison_is_plain_data(client: StackClient) -> None:
     found = json.loads(json.dumps(comparison_document(compared(client))))
     assert found["parameters"] == {"steps": {"before": 1000, "after": 2000}}
-    assert found["photos"] == {"added": ["c.jpg"], "removed": ["a.jpg"]}
+    assert found["photos"] == {"added": ["c.jpg"], "removed": ["a.jpg"], "captions": []}
     assert found["a"]["job_id"] == version(1).job_id
 
 

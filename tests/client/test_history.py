@@ -2,11 +2,13 @@
 
 from collections.abc import Sequence
 from datetime import timedelta
+from typing import Any
 from unittest.mock import MagicMock
 
 import pytest
 
-from lora_drop import CommandError, LoraDrop, PhotoChanges
+from lora_drop import CommandError, JobChanges, LoraDrop, PhotoChanges
+from lora_drop.cli.lineage_tables import changes_words
 from lora_drop.client.history import dataset_history
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import ImageOutcome, Report
@@ -76,9 +78,33 @@ def test_unknown_name_is_said(three: Served, stack: Stack) -> None:
 
 def test_ambiguous_name_is_said(stack: Stack) -> None:
     served = Served(stack, version(1), version(1, "style/ada.zip"))
-    with pytest.raises(CommandError, match="portrait/ada, style/ada"):
+    with pytest.raises(CommandError, match=r"portrait/ada\.zip, style/ada\.zip"):
         ids(stack, served, "ada")
     assert ids(stack, served, "style/ada") == ids_of([1], "style/ada.zip")
+
+
+@pytest.mark.parametrize(
+    ("keys", "name"),
+    [
+        (["uploads/aaa/ada.zip", "clients/bob/ada.zip"], "ada"),  # found in the list of jobs
+        (["portrait/ada.zip", "portrait/ada.ZIP"], "portrait/ada"),  # jobs of one folder
+        (["ada.zip", "portrait/ada.zip"], "ada"),
+    ],
+)
+def test_history_is_of_one_key(stack: Stack, keys: list[str], name: str) -> None:
+    """Where several datasets have a name, all keys are said, and each of them is a name that is understood."""
+    served = Served(stack, *(version(number, key) for number, key in enumerate(keys, 1)))
+    with pytest.raises(CommandError) as error:
+        ids(stack, served, name)
+    assert ", ".join(sorted(keys)) in str(error.value)
+    for number, key in enumerate(keys, 1):
+        assert ids(stack, served, key) == ids_of([number], key)
+
+
+def test_many_keys_are_counted(stack: Stack) -> None:
+    served = Served(stack, *(version(1, f"uploads/{number}/ada.zip") for number in range(9)))
+    with pytest.raises(CommandError, match=r"uploads/4/ada\.zip and 4 more"):
+        ids(stack, served, "ada")
 
 
 def test_changes_are_against_the_one_before(three: Served, stack: Stack) -> None:
@@ -152,6 +178,50 @@ def test_retry_has_the_same_photos(stack: Stack) -> None:
     assert newest.job.id == retry.job_id
     assert newest.changes is not None
     assert (newest.changes.photos, newest.changes.parameters) == (PhotoChanges(), {})
+
+
+def same_photos(stack: Stack, texts: tuple[str, str], **changes: Any) -> JobChanges:
+    """What history says of two versions of one photo with these captions; ``changes`` are of the second job."""
+    served = Served(stack)
+    for number, text in enumerate(texts, 1):
+        photo = make_photo(f"{number}.jpg", sha256="a", caption=bool(text), caption_text=text)
+        made = {"parameters": TrainingParameters(steps=1000), "content_digest": str(number)}
+        job = version(number, **{**made, **(changes if number == 2 else {})})
+        served.add(job, make_report(photos=(photo,)))
+    with connected(stack, served) as drop:
+        newest, _ = drop.history("portrait/ada")
+    assert newest.changes
+    return newest.changes
+
+
+@pytest.mark.parametrize("texts", [("ada", "ada at sea"), ("", "ada"), ("ada", "")])
+def test_changed_caption_is_said(stack: Stack, texts: tuple[str, str]) -> None:
+    found = same_photos(stack, texts)
+    assert found.photos == PhotoChanges(captions=("2.jpg",))
+    assert (found.other_content, changes_words(found)) == (False, "1 caption changed")
+
+
+def test_other_content_is_said(stack: Stack) -> None:
+    """A digest that differs without any known reason is of masks, or of captions that read the same."""
+    found = same_photos(stack, ("ada", "ada"))
+    assert (found.other_content, changes_words(found)) == (True, "captions or masks changed")
+    for unchanged in ({"content_digest": "1"}, {"content_digest": None}):
+        same = same_photos(stack, ("ada", "ada"), **unchanged)
+        assert (same.other_content, changes_words(same)) == (False, "")
+    steps = same_photos(stack, ("ada", "ada"), parameters=TrainingParameters(steps=2000))
+    assert changes_words(steps) == "steps 1,000 → 2,000"
+
+
+def test_resumed_training_is_said(stack: Stack) -> None:
+    """A retry that goes on from the LoRA of its job is another training, of the same photos and parameters."""
+    first = version(1)
+    again = {"job_id": "ada-9999999999", "retry_of": first.job_id, "resume_from": first.job_id}
+    resumed = first.model_copy(update={**again, "created_at": NOW + timedelta(days=1)})
+    with connected(stack, Served(stack, first, resumed)) as drop:
+        newest, _ = drop.history("portrait/ada")
+    assert newest.changes
+    assert newest.changes.parameters == {"resume_from_checkpoint": (None, first.job_id)}
+    assert changes_words(newest.changes) == f"resume_from_checkpoint - → {first.job_id}"
 
 
 def test_retry_has_its_datasets_report(stack: Stack) -> None:

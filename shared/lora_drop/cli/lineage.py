@@ -39,9 +39,13 @@ def history(
     stack: StackName = None,
     json_output: Json = False,
 ) -> None:
-    """List a dataset's jobs, newest first, each with its cost, its likeness and what differs from the one before."""
+    """List a dataset's jobs, newest first, each with its cost, its likeness and what differs from the one before.
+
+    A file's name alone is looked for at the top and in the folders of the presets, and in others only where it is in none of these.
+    """
     from lora_drop.client.differences import JobSummary
     from lora_drop.client.history import dataset_history
+    from lora_drop.datasets.reports.markup import visible
 
     with reporting(json_output=json_output):
         found = dataset_history(client_of(stack), name, limit)
@@ -51,6 +55,9 @@ def history(
             write({**asdict(summary), "changes": changes and changes_document(changes)})
     else:
         _show_history(rows)
+        if "/" not in name.strip("/"):
+            key = visible(rows[0][0].dataset)
+            output().say(f"These are the jobs of {key}. A dataset in another folder: name its key.")
 
 
 def compare(  # one parameter is one option
@@ -107,7 +114,11 @@ def changes_document(changes: JobChanges) -> dict[str, Any]:
         name: {"before": before, "after": after}
         for name, (before, after) in changes.parameters.items()
     }
-    return {"parameters": parameters, "photos": changes.photos and asdict(changes.photos)}
+    return {
+        "parameters": parameters,
+        "photos": changes.photos and asdict(changes.photos),
+        "other_content": changes.other_content,
+    }
 
 
 def _written(client: StackClient, compared: Comparison, page: Path | None) -> Path:

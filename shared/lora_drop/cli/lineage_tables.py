@@ -27,7 +27,8 @@ def changes_words(changes: JobChanges) -> str:
         f"{name} {value_words(before)} → {value_words(after)}"
         for name, (before, after) in changes.parameters.items()
     ]
-    return ", ".join(filter(None, (*said, photo_words(changes.photos))))
+    other = "captions or masks changed" if changes.other_content else ""
+    return ", ".join(filter(None, (*said, photo_words(changes.photos), other)))
 
 
 def comparison_lines(compared: Comparison) -> Iterator[Text]:

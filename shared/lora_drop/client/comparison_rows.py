@@ -32,8 +32,12 @@ def photo_words(photos: PhotoChanges | None) -> str:
     """Return how the photos differ, in half a sentence; empty where that is not known, or nothing does."""
     if photos is None:
         return ""
-    parts = [(photos.added, "added"), (photos.removed, "removed")]
-    return ", ".join(f"{counted(len(names), 'photo')} {what}" for names, what in parts if names)
+    parts = [
+        (photos.added, "photo", "added"),
+        (photos.removed, "photo", "removed"),
+        (photos.captions, "caption", "changed"),
+    ]
+    return ", ".join(f"{counted(len(names), one)} {what}" for names, one, what in parts if names)
 
 
 def photo_names(photos: PhotoChanges) -> Iterator[str]:

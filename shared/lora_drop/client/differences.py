@@ -6,7 +6,8 @@ from datetime import datetime
 from typing import Any, Self
 
 from lora_drop.client.proof_words import proof_usd
-from lora_drop.datasets.report import ImageOutcome, Report
+from lora_drop.datasets.parameters import CHECKPOINT
+from lora_drop.datasets.report import ImageOutcome, ImageReport, Report
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import STEPS, TRIGGER_PHRASE
 from lora_drop.jobs.artifacts import holds_weights
@@ -74,10 +75,14 @@ class JobSummary:
 
 @dataclass(frozen=True, slots=True)
 class PhotoChanges:
-    """The photos that only the later job was trained on, and those that only the earlier one was; names in its ZIP."""
+    """The photos that only the later job was trained on, and those that only the earlier one was; names in its ZIP.
+
+    ``captions`` are photos of both whose caption is another one in the later job.
+    """
 
     added: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
+    captions: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,10 +90,12 @@ class JobChanges:
     """What a job has otherwise than another: each parameter with both values, None for none.
 
     ``photos`` is None where a report is missing, or is of a version that did not name its photos by their SHA-256.
+    ``other_content``: nothing of it differs, and the content digest does: by masks, or by the bytes of captions.
     """
 
     parameters: Mapping[str, tuple[Value | None, Value | None]]
     photos: PhotoChanges | None
+    other_content: bool = False
 
     @classmethod
     def between(
@@ -98,7 +105,11 @@ class JobChanges:
         reports: tuple[Report | None, Report | None] = (None, None),
     ) -> Self:
         """Return what differs from the job ``before`` to the job ``after``; their reports in the same order."""
-        return cls(_parameters(before, after), _photos(before, after, reports))
+        parameters, photos = _parameters(before, after), _photos(before, after, reports)
+        same = not parameters and photos == PhotoChanges()
+        digests = {before["content_digest"], after["content_digest"]} - {None}
+        dropped_again = before["dataset"] != after["dataset"]
+        return cls(parameters, photos, same and dropped_again and len(digests) > 1)
 
 
 def lora_file(job: Document) -> Document | None:
@@ -117,7 +128,9 @@ def _parameters(before: Document, after: Document) -> dict[str, tuple[Value | No
 
 
 def _values(job: Document) -> dict[str, Value | None]:
-    return {TRAINER: job["application"], **(job["parameters"] or {})}
+    """Return what a job is trained with, under the names of ``training.json``: the job that it continues as well."""
+    resumed = {CHECKPOINT: job["resume_from"]} if job["resume_from"] else {}
+    return {TRAINER: job["application"], **(job["parameters"] or {}), **resumed}
 
 
 def _made_up(job: Document) -> bool:
@@ -134,19 +147,24 @@ def _photos(
     if old is None or new is None:
         return None
     return PhotoChanges(
-        added=tuple(name for digest, name in new.items() if digest not in old),
-        removed=tuple(name for digest, name in old.items() if digest not in new),
+        added=tuple(photo.member for digest, photo in new.items() if digest not in old),
+        removed=tuple(photo.member for digest, photo in old.items() if digest not in new),
+        captions=tuple(
+            photo.member
+            for digest, photo in new.items()
+            if digest in old and old[digest].caption_text != photo.caption_text
+        ),
     )
 
 
-def _trained_on(report: Report | None) -> dict[str, str] | None:
-    """Return the photos that are trained on, each name by the SHA-256 of its file; None where that is not known."""
+def _trained_on(report: Report | None) -> dict[str, ImageReport] | None:
+    """Return the photos that are trained on by the SHA-256 of their files; None where that is not known."""
     if report is None:
         return None
     photos = [
         each for each in report.photos if each.name and each.fate in TRAINED_ON and each.format
     ]
-    known = {each.sha256: each.member for each in photos if each.sha256}
+    known = {each.sha256: each for each in photos if each.sha256}
     return known if len(known) == len({each.sha256 for each in photos}) else None
 
 

@@ -1,6 +1,6 @@
 """The jobs of one dataset name, newest first, each with what it has otherwise than the one before it."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
@@ -17,10 +17,12 @@ from lora_drop.client.report_page import has_report
 from lora_drop.client.stack_client import PAGE, StackClient
 from lora_drop.datasets.parameters import PRESETS
 from lora_drop.datasets.report import Report
+from lora_drop.datasets.reports.markup import visible
 from lora_drop.jobs.ids import JOB_ID, dataset_prefix, job_id_for, result_prefix
 from lora_drop.jobs.job_files import REPORT_FILE
 
 AT_ONCE = 8  # questions
+NAMED = 5  # datasets in a message
 REFUSED = frozenset({"AccessDenied", "403"})
 
 
@@ -37,8 +39,9 @@ def dataset_history(
 ) -> list[tuple[Document, JobChanges | None]]:
     """Return the jobs of a dataset and what each has changed, newest first, ``limit`` at the most.
 
-    ``name`` is its key or its file's name, with or without .zip. Raises CommandError where no job, or several
-    datasets, have it.
+    ``name`` is its key or its file's name, with or without .zip. A file's name alone is that of a dataset in another
+    folder only where there is none at the top and in the folders of the presets. Raises CommandError where no job has
+    it, and with the keys where several datasets have it.
     """
     jobs = _dataset_jobs(client, name)
     shown = jobs[:limit]
@@ -74,30 +77,44 @@ def _dataset_jobs(client: StackClient, name: str) -> list[dict[str, Any]]:
     stem = name.strip("/")
     if not stem:
         raise CommandError("Name a dataset: its key, or its file's name. lora-drop jobs has them.")
-    folders = _folders(client, dataset_prefix(stem))
-    if len(folders) > 1:
-        which = ", ".join(prefix.rstrip("/") for prefix in folders)
-        raise CommandError(f"There are several datasets of this name: {which}. Name one of them.")
-    if folders:
-        [ids] = folders.values()
-        jobs = _asked_for(client, ids)
-    else:
-        jobs = client.jobs(dataset=stem, limit=10 * PAGE)["jobs"]
+    found = _ids(client, dataset_prefix(stem))
+    jobs = (
+        _asked_for(client, found) if found else client.jobs(dataset=stem, limit=10 * PAGE)["jobs"]
+    )
     if not jobs:
         raise CommandError(f"There is no job of a dataset {name}. All jobs: lora-drop jobs")
-    return sorted(jobs, key=lambda job: (job["created_at"], job["job_id"]), reverse=True)
+    return sorted(
+        _of_one_dataset(jobs, stem),
+        key=lambda job: (job["created_at"], job["job_id"]),
+        reverse=True,
+    )
 
 
-def _folders(client: StackClient, prefix: str) -> Mapping[str, Sequence[str]]:
-    """Return the ids of the jobs that have a folder under each dataset that the name may mean.
+def _of_one_dataset(jobs: Sequence[dict[str, Any]], name: str) -> Sequence[dict[str, Any]]:
+    """Return the jobs of the dataset whose key this is, else all of them, where they are of one key.
+
+    A folder may have those of several keys: of ``ada.zip`` and ``ada.ZIP``. Raises CommandError.
+    """
+    keys = sorted({job["dataset"]["key"] for job in jobs})
+    if name in keys:
+        return [job for job in jobs if job["dataset"]["key"] == name]
+    if len(keys) > 1:
+        more = f" and {len(keys) - NAMED} more" if len(keys) > NAMED else ""
+        raise CommandError(
+            f"There are several datasets of this name: {visible(', '.join(keys[:NAMED]))}{more}. Name one of them."
+        )
+    return jobs
+
+
+def _ids(client: StackClient, prefix: str) -> Sequence[str]:
+    """Return the ids of the jobs that have a folder under the datasets that the name may mean.
 
     A name without a folder is also looked for in the folders of the presets. Nothing for a caller who may not list
     the bucket.
     """
     bare = prefix.count("/") == 1
     places = (prefix, *(f"{preset}/{prefix}" for preset in PRESETS)) if bare else (prefix,)
-    found = {place: list(_ids_in(client, place)) for place in places}
-    return {place: ids for place, ids in found.items() if ids}
+    return [job_id for place in places for job_id in _ids_in(client, place)]
 
 
 def _ids_in(client: StackClient, prefix: str) -> Iterator[str]:

@@ -19,9 +19,10 @@ class _Value(BaseModel):
 
 
 class DatasetLora(_Value):
-    """A stored LoRA of a dataset; ``created_at`` is when its job was ordered, ``at`` when it had succeeded, both UTC."""
+    """A stored LoRA; ``dataset`` is the key of its dataset, ``created_at`` when its job was ordered, ``at`` when it had succeeded, both UTC."""
 
     job_id: str
+    dataset: str
     bucket: str
     key: str
     size: int
@@ -37,6 +38,7 @@ class DatasetLora(_Value):
             return None
         return cls(
             job_id=job.job_id,
+            dataset=job.dataset.key,
             **weights.model_dump(include={"bucket", "key", "size", "sha256"}),
             created_at=job.created_at,
             at=next((step.at for step in job.history if step.status is job.status), job.updated_at),
@@ -88,9 +90,13 @@ class LatestLora(DatasetLora):
         return any(_names(each, job) for each in self.loras)
 
     def before(self, job: Job) -> tuple[str, ...]:
-        """Return the ids of the jobs of LoRAs that were ordered before this job, newest first, 20 at the most."""
+        """Return the ids of the jobs of LoRAs of the same key that were ordered before this job, newest first, 20 at the most.
+
+        ``ada.zip`` and ``ada.ZIP`` share the file. A job of another key is forgotten alone, so none may keep its id.
+        """
         mine = (job.created_at, job.job_id)
-        found = (each.job_id for each in self.loras if (each.created_at, each.job_id) < mine)
+        same = (each for each in self.loras if each.dataset == job.dataset.key)
+        found = (each.job_id for each in same if (each.created_at, each.job_id) < mine)
         return tuple(found)[:MAX_EARLIER]
 
 

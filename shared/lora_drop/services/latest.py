@@ -32,7 +32,7 @@ class LatestLoras:
             self._change(job, lambda latest: _with_lora(latest, lora))
 
     def before(self, job: Job) -> tuple[str, ...]:
-        """Return the jobs with a LoRA of the same dataset name that were ordered before this one, newest first."""
+        """Return the jobs with a LoRA of the same dataset that were ordered before this one, newest first."""
         _, latest = self._read(job)
         return latest.before(job) if latest else ()
 

@@ -19,7 +19,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ALL_ENDED
 from lora_drop.messages import StoreRequest
 from lora_drop.results.copies import Label
-from lora_drop.services import proof_results
+from lora_drop.services import proof_report, proof_results
 from lora_drop.services.proof_sheets import picture_job
 from lora_drop.services.store import INVALID_STANDS
 from tests.security.iam.harness import Harness, scenario
@@ -237,7 +237,7 @@ def a_proof_sheet_is_finished(harness: Harness) -> None:
     named = ProofSheet(pictures=(picture.job_id,))
     harness.environment.jobs.replace(job, job.model_copy(update={"proof": named, "version": 99}))
     SqsInbox(harness.environment.aws.sqs, harness.environment.inbox).finish_proof(job.job_id)
-    real = proof_results.report_on
+    real = proof_report.report_on
     photo = ProofPhoto(name="one.jpg", likeness=0.8, thumbnail=make_jpeg())
 
     def with_a_photo(*args: Any) -> ProofReport:

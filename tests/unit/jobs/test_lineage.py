@@ -10,7 +10,7 @@ from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.lineage import MAX_EARLIER, DatasetLora, LatestLora, latest_key
 from lora_drop.jobs.status import Status
-from tests.support.builders import NOW, make_job
+from tests.support.builders import NOW, make_dataset, make_job
 
 
 def job_with_lora(number: int, **changes: Any) -> Job:
@@ -82,6 +82,13 @@ def test_file_of_its_folder_counts() -> None:
     assert found is not None
     assert found.names(owner)
     assert found.without(owner) is None
+
+
+def test_other_key_is_not_earlier() -> None:
+    """Keys that share a folder share the file, and a job names none of another key: that one may be forgotten alone."""
+    found = latest(1, 2)
+    for key in ("portrait/ada.ZIP", "portrait/ada"):
+        assert found.before(job_with_lora(3, dataset=make_dataset(key))) == ()
 
 
 def test_earlier_ones_are_before() -> None:
