@@ -51,7 +51,7 @@ def test_pictures_are_in_the_cost(run: Run, api: Served) -> None:
     """The pictures of a proof sheet are said beside what the training cost, and are a number for programs."""
     sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"]}
     api.add(version(1), report_of("a", "b"), proof=sheet)
-    assert run("history", "ada").stdout.splitlines()[-1] == "  and $0.14 for the proof sheet"
+    assert run("history", "ada").stdout.splitlines()[-2] == "  and $0.14 for the proof sheet"
     rows = [json.loads(line) for line in run("history", "ada", "--json").stdout.splitlines()]
     assert [row["proof_usd"] for row in rows] == [None, pytest.approx(0.14)]
     [cost] = [line for line in run("compare", FIRST, SECOND).stdout.splitlines() if " cost" in line]
@@ -126,7 +126,7 @@ def test_compare_names_five_photos(run: Run, api: Served) -> None:
 
 def test_better_likeness_is_readable(api: Served, run: Run) -> None:
     api.add(version(1), report_of("a", "b"), proof=proof(0.91, 0.87))
-    assert run("history", "ada").stdout.splitlines()[-1].endswith("0.91 (photos 0.87)")
+    assert run("history", "ada").stdout.splitlines()[-2].endswith("0.91 (photos 0.87)")
     assert "0.91 (photos 0.87)" in run("compare", FIRST, SECOND).stdout
 
 
