@@ -52,7 +52,7 @@ def _files(request_id: str, *, picture: bool) -> dict[str, bytes]:
     base = f"https://v3.fal.media/files/{request_id}"
     config = json.dumps({"request": request_id}).encode()
     if picture:
-        return {f"{base}/one.jpeg": make_jpeg(request_id)}
+        return {f"{base}/one.jpeg": make_jpeg(request_id, width=768)}
     return {
         f"{base}/{WEIGHTS}": make_weights(64, request_id.encode()),
         f"{base}/config.json": config,
@@ -92,7 +92,7 @@ class Request:
     def payload(self) -> dict[str, Any]:
         if self.end is End.DONE and self.picture:
             [url] = self.files
-            image = {"url": url, "width": 1024, "height": 1024, "content_type": "image/jpeg"}
+            image = {"url": url, "width": 768, "height": 1024, "content_type": "image/jpeg"}
             return {"images": [image], "has_nsfw_concepts": [False], "prompt": self.given["prompt"]}
         if self.end is End.DONE:
             return {
