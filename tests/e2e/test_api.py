@@ -25,7 +25,7 @@ from lora_drop.client.job import Job
 from lora_drop.client.stack import find_stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.local.stack import HOME
-from tests.e2e.conftest import Deployed
+from tests.e2e.conftest import Deployed, pytest_sessionfinish
 from tests.support.api_checks import CHECKS, calls
 
 pytestmark = [
@@ -36,6 +36,13 @@ pytestmark = [
     pytest.mark.filterwarnings("ignore::ResourceWarning"),
 ]
 MOST = 25  # calls of a route, of each kind
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _connections() -> Iterator[None]:
+    """Let go of those connections here, so that no later test is taken to have left them open."""
+    yield
+    pytest_sessionfinish()
 
 
 class Signed(requests.auth.AuthBase):

@@ -25,7 +25,7 @@ def test_burst_is_paid_once_each() -> None:
     assert figures.violations == ()
     assert (figures.paid, figures.succeeded) == (40, 40)
     assert (figures.lost, figures.doubled) == (8, 4)
-    assert figures.at_fal_by_slots == 5
+    assert 1 < figures.at_fal_by_slots <= 5  # how many at once, a slow machine decides
     assert 1 <= figures.at_fal_by_fal <= 5
     assert figures.killed == KILLS
     assert figures.messages_of_the_killed > 0
