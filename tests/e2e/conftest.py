@@ -112,6 +112,10 @@ def _run(home: Path, words: tuple[str, ...]) -> subprocess.CompletedProcess[str]
 
 
 def pytest_sessionfinish() -> None:
+    close_connections()
+
+
+def close_connections() -> None:
     """Let go of connections that boto3 and schemathesis leave open, before pytest takes them for an error."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ResourceWarning)

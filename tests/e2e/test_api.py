@@ -25,7 +25,7 @@ from lora_drop.client.job import Job
 from lora_drop.client.stack import find_stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.local.stack import HOME
-from tests.e2e.conftest import Deployed, pytest_sessionfinish
+from tests.e2e.conftest import Deployed, close_connections
 from tests.support.api_checks import CHECKS, calls
 
 pytestmark = [
@@ -42,7 +42,7 @@ MOST = 25  # calls of a route, of each kind
 def _connections() -> Iterator[None]:
     """Let go of those connections here, so that no later test is taken to have left them open."""
     yield
-    pytest_sessionfinish()
+    close_connections()
 
 
 class Signed(requests.auth.AuthBase):
