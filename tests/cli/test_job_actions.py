@@ -133,6 +133,14 @@ def test_simulators_pictures_are_said(
         assert ("No LoRA made them." in shown) == bool(simulated and proof)
 
 
+def test_unwritten_sheet_is_not_named(run: Run, api: Api) -> None:
+    sheet = ProofSheet(pictures=PICTURES, note="It could not be written.", done_at=NOW)
+    api.answers = [job_answer(status=Status.SUCCEEDED, proof=sheet)]
+    shown = run("job", "ada-486fb2366b").stdout
+    assert "No proof sheet: It could not be written." in shown
+    assert "proof.html" not in shown
+
+
 def test_sheet_of_duplicate_is_earlier_jobs(run: Run, api: Api) -> None:
     sheet = ProofSheet(note="The one of this LoRA belongs to ada-1.", done_at=NOW)
     api.answers = [job_answer(status=Status.SUCCEEDED, duplicate_of="ada-1", proof=sheet)]

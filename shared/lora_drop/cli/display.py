@@ -189,7 +189,7 @@ class Display:
             self.say(_note(job, sheet.note))
         if is_open(job):
             self.say(f"  proof sheet     {pictures_words(pictures, len(sheet.pictures))}")
-        if sheet.done_at is None or not sheet.pictures:
+        if sheet.done_at is None or sheet.note or not sheet.pictures:
             return
         where = f"{job['location']}{PROOF_FOLDER}/{PROOF_PAGE}"
         self.say_whole(f"  proof sheet     {where}")
