@@ -68,7 +68,11 @@ def test_retrained_dataset_has_a_history(stack: Deployed, folder: Path) -> None:
     rows = [json.loads(line) for line in stack.run("history", "history/ada", "--json").splitlines()]
     assert [row["job_id"] for row in rows] == [second["job_id"], first["job_id"]]
     assert rows[0]["changes"]["parameters"]["steps"] == {"before": 1000, "after": 1200}
-    assert rows[0]["changes"]["photos"] == {"added": ["extra.jpg"], "removed": []}
+    assert rows[0]["changes"]["photos"] == {
+        "added": ["extra.jpg"],
+        "removed": [],
+        "captions": [],
+    }
     assert (rows[0]["ranks"], second["earlier"]) == ([16], [first["job_id"]])
     compared = json.loads(stack.run("compare", first["job_id"], second["job_id"], "--json"))
     assert compared["photos"] == rows[0]["changes"]["photos"]
