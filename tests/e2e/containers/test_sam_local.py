@@ -91,6 +91,14 @@ def test_a_webhook_and_its_result_make_a_lora(
     assert {file["sha256"] for file in job["files"]} <= served
 
 
+def test_a_job_without_a_proof_sheet_stays_as_it_is(
+    containers: Containers, trained: dict[str, str]
+) -> None:
+    answer = containers.invoke("SubmitFunction", "proof_batch", job_id=trained[BARE])
+
+    assert answer == {"batchItemFailures": []}
+
+
 def test_an_error_webhook_ends_the_job(containers: Containers, trained: dict[str, str]) -> None:
     answer = containers.invoke("WebhookFunction", "webhook_error", job_id=trained[BARE])
 
