@@ -35,6 +35,13 @@ def pictures(world: World, training: Job) -> list[Job]:
     return [world.job(each) for each in (sheet.pictures if sheet else ())]
 
 
+def sent(world: World, **metadata: str) -> list[Job]:
+    """The pictures of a training, the first two of which are at fal."""
+    training = trained(world, **metadata)
+    world.work()
+    return pictures(world, training)
+
+
 def picture_of(request_id: str, **changes: object) -> Finished:
     """What fal says of a picture that is made."""
     usual = {"name": "picture.jpg", "url": f"https://v3.fal.media/files/{request_id}/one.jpeg"}

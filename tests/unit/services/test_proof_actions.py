@@ -5,23 +5,15 @@ import pytest
 from lora_drop.fal.status import Failed
 from lora_drop.jobs.erasures import LAST_LOOK_AFTER
 from lora_drop.jobs.errors import ActionNotAllowedError, JobForgottenError
-from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 from tests.support.builders import ADA, LOCKED
-from tests.support.proofs import make_all, pictures, trained
+from tests.support.proofs import make_all, pictures, sent, trained
 from tests.support.world import World
 
 
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def sent(world: World, **metadata: str) -> list[Job]:
-    """The pictures of a training, the first two of which are at fal."""
-    training = trained(world, **metadata)
-    world.work()
-    return pictures(world, training)
 
 
 def test_waiting_picture_can_be_cancelled(world: World) -> None:

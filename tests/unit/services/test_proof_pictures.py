@@ -20,7 +20,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.services.evidence import with_pictures
 from lora_drop.services.picture_check import OTHER_SIZE, ROUNDED
 from tests.support.builders import ADA, ARTIFACTS, LOCKED, make_jpeg, make_png, make_webp
-from tests.support.proofs import make, picture_of, pictures, trained
+from tests.support.proofs import make, picture_of, pictures, sent, trained
 from tests.support.queue import codes
 from tests.support.world import LATE_AFTER, World
 
@@ -44,13 +44,6 @@ RESULT = {
 @pytest.fixture
 def world() -> World:
     return World()
-
-
-def sent(world: World, **metadata: str) -> list[Job]:
-    """The pictures of a training, the first two of which are at fal."""
-    training = trained(world, **metadata)
-    world.work()
-    return pictures(world, training)
 
 
 @pytest.mark.promise("interfaces stay")
