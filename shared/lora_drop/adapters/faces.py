@@ -81,9 +81,12 @@ class OnnxFaces:
         there is nothing at all, in parts.
         """
         factor = full_size[0] / image.width
-        found = _best_turned(image, self._detected)
+        fitted = fitting(image)
+        found = _best_turned(fitted, self._detected)
         if _surest(found) < SURE:
-            found = _better(found, _padded(image, self._detected))
+            found = _better(found, _padded(fitted, self._detected))
+        factors = image.width / fitted.width, image.height / fitted.height
+        found = [each.scaled(*factors) for each in found]
         least = SMALLEST / factor
         found = _at_least(found, least) or _at_least(_in_parts(image, self._detected), least)
         found = sorted(found, key=lambda each: -each.area)[:MOST_FACES]
@@ -180,19 +183,17 @@ def _face(image: Image.Image, found: Detection, factor: float, *, with_crop: boo
     )
 
 
-def _best_turned(image: Image.Image, detect: _Detect) -> list[Detection]:
-    """Return what is found in the best of the four quarter turns.
+def _best_turned(fitted: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return what is found in the best of the four quarter turns of a copy that the detector sees whole.
 
     A face on its side is often found all the same, with landmarks that are none and less sure than an upright one.
     """
-    fitted = fitting(image)
     found = detect(fitted)
     if _surest(found) < SURE:
         for turns, turn in enumerate(TURNS, 1):
             turned = detect(fitted.transpose(turn))
             found = _better(found, [in_upright(each, turns, fitted.size) for each in turned])
-    factors = image.width / fitted.width, image.height / fitted.height
-    return [each.scaled(*factors) for each in found]
+    return found
 
 
 def _better(found: list[Detection], other: list[Detection]) -> list[Detection]:
@@ -205,13 +206,11 @@ def _surest(found: Sequence[Detection]) -> float:
     return max((each.score for each in found), default=0.0)
 
 
-def _padded(image: Image.Image, detect: _Detect) -> list[Detection]:
-    """Return what is found with a grey border around the image, in a copy that the detector sees most of."""
-    fitted = fitting(image)
+def _padded(fitted: Image.Image, detect: _Detect) -> list[Detection]:
+    """Return what is found with a grey border around such a copy."""
     across, down = round(fitted.width * PADDING), round(fitted.height * PADDING)
     padded = ImageOps.expand(fitted, (across, down, across, down), GREY)
-    found = [each.moved(-across, -down) for each in detect(padded)]
-    return [each.scaled(image.width / fitted.width, image.height / fitted.height) for each in found]
+    return [each.moved(-across, -down) for each in detect(padded)]
 
 
 def _in_parts(image: Image.Image, detect: _Detect) -> list[Detection]:
