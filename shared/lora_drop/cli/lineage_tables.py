@@ -6,7 +6,12 @@ from rich.text import Text
 
 from lora_drop.cli.job_table import coloured, fitted, local_time
 from lora_drop.client.comparison import Comparison
-from lora_drop.client.comparison_rows import comparison_rows, photo_words, value_words
+from lora_drop.client.comparison_rows import (
+    comparison_rows,
+    likeness_words,
+    photo_words,
+    value_words,
+)
 from lora_drop.client.differences import JobChanges, JobSummary
 
 HEADS = ("job", "when", "status", "trainer", "steps", "photos", "cost", "likeness")
@@ -45,10 +50,6 @@ def comparison_lines(compared: Comparison) -> Iterator[Text]:
 
 
 def _row(job: JobSummary) -> list[Text]:
-    likeness = "" if job.likeness is None else f"{job.likeness:.2f}"
-    if job.likeness is not None and job.among_photos is not None:
-        among = f"{job.among_photos:.2f}"
-        likeness += f" of {among}" if job.likeness < job.among_photos else f" (photos {among})"
     return [
         Text(job.job_id),
         Text(local_time(job.created_at)),
@@ -57,5 +58,5 @@ def _row(job: JobSummary) -> list[Text]:
         Text("" if job.steps is None else f"{job.steps:,}"),
         Text("" if job.images is None else str(job.images)),
         Text("" if job.paid_usd is None else f"${job.paid_usd:,.2f}"),
-        Text(likeness),
+        Text(likeness_words(job)),
     ]

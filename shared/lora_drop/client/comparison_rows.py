@@ -60,13 +60,17 @@ def cost_words(job: JobSummary) -> str:
     return f"{paid} {cost_beside(job.proof_usd)}".rstrip()
 
 
-def likeness_words(job: JobSummary) -> str:
-    """Return how much the proof sheet looks like the person: “0.72 of 0.84 among the photos”, “0.91 (photos 0.87)”."""
-    if job.likeness is None or job.among_photos is None:
-        return NONE if job.likeness is None else f"{job.likeness:.2f}"
-    if job.likeness >= job.among_photos:
-        return f"{job.likeness:.2f} (photos {job.among_photos:.2f})"
-    return f"{job.likeness:.2f} of {job.among_photos:.2f} among the photos"
+def likeness_words(job: JobSummary, whose: str = "") -> str:
+    """Return how much the proof sheet looks like the person: “0.72 of 0.84”, “0.91 (photos 0.87)”; empty for none.
+
+    ``whose``: said after the second number, where it is the larger one.
+    """
+    if job.likeness is None:
+        return ""
+    own, among = f"{job.likeness:.2f}", job.among_photos
+    if among is None:
+        return own
+    return f"{own} of {among:.2f}{whose}" if job.likeness < among else f"{own} (photos {among:.2f})"
 
 
 def duration(seconds: float) -> str:
@@ -86,7 +90,7 @@ SUMMARY: Mapping[str, Callable[[JobSummary], str]] = {
     "LoRA": lambda job: NONE if job.size is None else size_of(job.size),
     "rank": lambda job: ", ".join(map(str, job.ranks)) or NONE,
     "type": lambda job: ", ".join(job.dtypes) or NONE,
-    "likeness": likeness_words,
+    "likeness": lambda job: likeness_words(job, " among the photos") or NONE,
 }
 
 

@@ -37,9 +37,9 @@ def proof_cost_words(job: Mapping[str, Any]) -> str:
     return cost_beside(proof_usd(job))
 
 
-def cost_beside(usd: float | None) -> str:
-    """Return what the pictures cost, beside what the training does; empty for None."""
-    return "" if usd is None else f"and {dollars(usd)} for the proof sheet"
+def cost_beside(usd: float | None, about: str = "") -> str:
+    """Return what the pictures cost, beside what the training does; empty for None. ``about`` stands before the amount."""
+    return "" if usd is None else f"and {about}{dollars(usd)} for the proof sheet"
 
 
 def is_open(job: Mapping[str, Any]) -> bool:

@@ -6,6 +6,7 @@ from typing import Any
 
 from lora_drop.client.job_view import public_job
 from lora_drop.client.job_words import cost_words, slot_words, usd_of
+from lora_drop.client.proof_words import cost_beside
 from lora_drop.client.report_page import has_report
 from lora_drop.datasets.reports.proof_sheet import ProofReport, remarks_on
 from lora_drop.fal.progress import progress_in
@@ -144,7 +145,7 @@ def last_lines(lines: Iterable[Mapping[str, Any]]) -> tuple[LogLine, ...]:
 
 def _cost_of(job: PublicJob) -> str:
     """Return what a training costs, and its proof sheet: “$3.60 paid, and $0.14 for the proof sheet”."""
-    return ", and ".join(each for each in (cost_words(job), _sheet_cost(job)) if each)
+    return ", ".join(filter(None, (cost_words(job), _sheet_cost(job)))).removeprefix("and ")
 
 
 def _sheet_cost(job: PublicJob) -> str:
@@ -152,11 +153,11 @@ def _sheet_cost(job: PublicJob) -> str:
     if job.proof is None or job.duplicate_of:
         return ""
     if job.proof.pictures:
-        return f"${sheet_usd(len(job.proof.pictures)):,.2f} for the proof sheet"
+        return cost_beside(sheet_usd(len(job.proof.pictures)))
     without = job.status.terminal and job.status is not Status.SUCCEEDED
     if without or job.proof.done_at or picture_application(job.application) is None:
         return ""
-    return f"about ${sheet_usd():,.2f} for the proof sheet"
+    return cost_beside(sheet_usd(), "about ")
 
 
 def _held(codes: set[str]) -> str:
