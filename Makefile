@@ -7,6 +7,7 @@
 #   make canary the functions and the pipeline, with secrets and names in all data: none gets out
 #   make chaos  the pipeline under every fault, SEEDS=2000 schedules of them; one table
 #   make bench-faces  how faces are found and told apart on free photos, and what that costs; tables
+#   make bench  time, memory, calls and dollars beside what people would use instead; TOPICS='copy check …' for some
 #   make iam    what each function may and uses, and what breaks without it; one table
 #   make venv   just .venv, with the `lora-drop` command and uv in it
 #   make deploy the stack into your AWS account: ENV=dev|prod PARAMETERS='NAME=VALUE …'
@@ -29,7 +30,7 @@ UV := $(STARTED)/bin/uv
 VENV := .venv/.complete
 RUN := PATH="$(CURDIR)/.venv/bin:$$PATH"
 
-.PHONY: help venv demo test proof check canary chaos bench-faces iam deploy pins
+.PHONY: help venv demo test proof check canary chaos bench bench-faces iam deploy pins
 help:
 	@sed -n 's/^#   //p' Makefile
 
@@ -72,6 +73,15 @@ SEEDS ?= 200
 chaos: venv
 	@$(RUN) python -m tests.resilience.faults --seeds "$(SEEDS)"
 
+PEERS := .lora-drop/bench/.complete
+$(PEERS): requirements-bench.txt | $(VENV)
+	@$(RUN) uv venv --quiet --clear --python 3.13 .lora-drop/bench
+	@$(RUN) uv pip sync --quiet --require-hashes --python .lora-drop/bench requirements-bench.txt
+	@touch $@
+
+bench: venv $(PEERS)
+	@$(RUN) python -m benchmarks $(TOPICS)
+
 bench-faces: venv
 	@$(RUN) python -m benchmarks.faces
 
@@ -104,6 +114,7 @@ COMPILE := uv pip compile --quiet --generate-hashes --no-emit-index-url --no-hea
 
 pins: venv
 	@$(RUN) $(COMPILE) --universal --group dev --extra local --extra ui --output-file requirements-dev.txt pyproject.toml
+	@$(RUN) $(COMPILE) --universal --group bench --output-file requirements-bench.txt
 	@for name in $(FUNCTIONS); do \
 	  $(RUN) $(COMPILE) --python-platform aarch64-manylinux_2_28 --constraint requirements-dev.txt \
 	    --group "$$name" \

@@ -134,9 +134,9 @@ def main(runs: int = 3) -> None:
             size = write_lora(file, rank=rank, seed="copy", metadata={}).size
             for says, rate in RATES.items():
                 with places(folder, file, rate) as place:
-                    print(f"{size / MB:.0f} MB, {says} (median of {runs})")  # noqa: T201
+                    print(f"{size / MB:.0f} MB, {says} (median of {runs})")
                     for line in table(size, measure(place, file, runs)):
-                        print(line, flush=True)  # noqa: T201
+                        print(line, flush=True)
 
 
 if __name__ == "__main__":

@@ -152,7 +152,7 @@ def main(which: str, rate: str, *more: str) -> None:
             server.socket = context.wrap_socket(
                 server.socket, server_side=True, do_handshake_on_connect=False
             )
-        print(server.server_address[1], flush=True)  # noqa: T201
+        print(server.server_address[1], flush=True)
         server.serve_forever()
 
 

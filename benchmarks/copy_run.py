@@ -91,7 +91,7 @@ def main(which: str, url: str, small: str) -> None:
     seconds = time.monotonic() - begun
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
     cpu = time.process_time() - used
-    print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": peak - rest}))  # noqa: T201
+    print(json.dumps({"seconds": seconds, "cpu": cpu, "memory": peak - rest}))
 
 
 if __name__ == "__main__":

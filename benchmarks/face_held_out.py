@@ -7,7 +7,7 @@ use of its photos; where it names a photo's licence, that stands beside its arch
 
 from collections.abc import Sequence
 
-from benchmarks.face_photos import LINUX, Archive, Photo  # noqa: TID251  # a benchmark itself
+from benchmarks.face_photos import LINUX, Archive, Photo
 
 # MIT. Three portraits and the balloon are CC BY-SA 3.0 (tests/fixtures/images/README.mkd); of the others it says nothing.
 THUMBOR = Archive(

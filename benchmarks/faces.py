@@ -14,9 +14,9 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image
 
-from benchmarks import face_held_out as held_out  # noqa: TID251  # a benchmark itself
-from benchmarks.face_cost import cost_rows  # noqa: TID251  # a benchmark itself
-from benchmarks.face_photos import (  # noqa: TID251  # a benchmark itself
+from benchmarks import face_held_out as held_out
+from benchmarks.face_cost import cost_rows
+from benchmarks.face_photos import (
     ARCHIVES,
     COMPARED_LATER,
     GROUPS,

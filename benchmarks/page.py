@@ -12,7 +12,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from benchmarks.photos import pictures  # noqa: TID251  # a benchmark itself
+from benchmarks.photos import pictures
 
 COUNT, DIFFERENT, MEGAPIXELS = 500, 20, 12.2
 QUALITY = 88  # about 4 MB
@@ -40,17 +40,17 @@ def main(count: int = COUNT) -> None:
         folder = Path(temporary) / "photos"
         folder.mkdir()
         size = make(folder, count)
-        print(f"{count} JPEGs, {size / 1e6:.0f} MB")  # noqa: T201
+        print(f"{count} JPEGs, {size / 1e6:.0f} MB")
         reports = []
         for program in PROGRAMS:
             line = [sys.executable, "-m", "benchmarks.page_run", program, str(folder)]
             done = subprocess.run(line, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
             *figures, report = done.stdout.splitlines()
-            print(*figures, sep="\n", flush=True)  # noqa: T201
+            print(*figures, sep="\n", flush=True)
             reports.append(json.loads(report))
     if reports[0] != reports[1]:
         sys.exit("the page's report is another one than the command's")
-    print("the page's report is the command's")  # noqa: T201
+    print("the page's report is the command's")
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ from pathlib import Path
 
 from playwright.sync_api import Page, sync_playwright
 
-from benchmarks.page import COUNT, make  # noqa: TID251  # a benchmark itself
-from benchmarks.page_run import MIB, WATCHED, pss  # noqa: TID251  # a benchmark itself
+from benchmarks.page import COUNT, make
+from benchmarks.page_run import MIB, WATCHED, pss
 
 ADDRESS = re.compile(r"http://\S+")
 # How many previews are there, and whether those on the screen are.
@@ -75,7 +75,7 @@ def main(count: int = COUNT) -> None:
     with tempfile.TemporaryDirectory(prefix="page-") as temporary, sync_playwright() as playwright:
         folder = Path(temporary) / "photos"
         folder.mkdir()
-        print(f"{count} JPEGs, {make(folder, count) / 1e6:.0f} MB")  # noqa: T201
+        print(f"{count} JPEGs, {make(folder, count) / 1e6:.0f} MB")
         own = {**os.environ, "FAL_KEY": "never:sent", "XDG_DATA_HOME": f"{temporary}/data"}
         line = [sys.executable, "-m", "lora_drop", "ui", "--direct", "--no-open"]
         with subprocess.Popen(line, env=own, stdout=subprocess.PIPE, text=True) as server:  # noqa: S603  # our own words
@@ -91,12 +91,12 @@ def main(count: int = COUNT) -> None:
                 page.set_default_timeout(LONG)
                 page.goto(found[0])
                 for name, value in drop(page, folder).items():
-                    print(f"{name:28} {value:7.2f} s")  # noqa: T201
+                    print(f"{name:28} {value:7.2f} s")
                 browser.close()
             finally:
                 server.terminate()
-        print(f"{'server, at its peak':28} {peaks.server / MIB:7.0f} MiB PSS")  # noqa: T201
-        print(f"{'with its processes':28} {peaks.all / MIB:7.0f} MiB PSS")  # noqa: T201
+        print(f"{'server, at its peak':28} {peaks.server / MIB:7.0f} MiB PSS")
+        print(f"{'with its processes':28} {peaks.all / MIB:7.0f} MiB PSS")
 
 
 if __name__ == "__main__":

@@ -108,9 +108,9 @@ def page(folder: Path) -> Report:
         "the check itself": draft.report.seconds,
     }
     for name, value in figures.items():
-        print(f"{name:28} {value:7.2f} s")  # noqa: T201
-    print(f"{'server, at its peak':28} {memory.server / MIB:7.0f} MiB PSS")  # noqa: T201
-    print(f"{'with its processes':28} {memory.all / MIB:7.0f} MiB PSS")  # noqa: T201
+        print(f"{name:28} {value:7.2f} s")
+    print(f"{'server, at its peak':28} {memory.server / MIB:7.0f} MiB PSS")
+    print(f"{'with its processes':28} {memory.all / MIB:7.0f} MiB PSS")
     return draft.report
 
 
@@ -118,7 +118,7 @@ def command(folder: Path) -> Report:
     """Check the folder as ``lora-drop check`` does."""
     began = time.monotonic()
     report = check_dataset(folder)
-    print(f"{'lora-drop check':28} {time.monotonic() - began:7.2f} s")  # noqa: T201
+    print(f"{'lora-drop check':28} {time.monotonic() - began:7.2f} s")
     return report
 
 
@@ -127,4 +127,4 @@ if __name__ == "__main__":
     found = run(Path(sys.argv[2])).model_dump(
         mode="json", exclude={"seconds", "bytes_read", "requests"}
     )
-    print(json.dumps(found, sort_keys=True))  # noqa: T201
+    print(json.dumps(found, sort_keys=True))
