@@ -271,6 +271,18 @@ def test_older_version_keeps_newer_change(jobs: JobStore) -> None:
     assert jobs.outbox() == {job.job_id: held.version}
 
 
+def test_first_waiting_job_says_whether_it_is_alone(jobs: JobStore) -> None:
+    assert jobs.first_waiting() == (None, False)
+    first = waiting(jobs, 1)
+    assert jobs.first_waiting() == (first, True)
+    written = first.model_copy(update={"images": 7})
+    assert jobs.first_waiting(written) == (written, True)
+    second = waiting(jobs, 2)
+    assert jobs.first_waiting(second) == (first, False)
+    moved(jobs, first, Status.SUBMITTING)
+    assert jobs.first_waiting() == (second, True)
+
+
 def picture(number: int, status: Status = Status.READY) -> Job:
     """The job of one picture of a proof sheet."""
     order = PictureOrder(

@@ -51,6 +51,19 @@ def test_file_is_read_by_ranges(place: Place) -> None:
     assert (reader.size, reader.read(2, 3), reader.read(8, 9)) == (10, b"234", b"89")
 
 
+def test_first_bytes_are_read(place: Place) -> None:
+    stored = place.store.write(PREFIX + "status.json", "0123456789", "application/json")
+    empty = place.store.write(PREFIX + "ERROR.txt", "", "text/plain")
+    assert [place.store.read(stored, most) for most in (4, 10, 99)] == [
+        b"0123",
+        *[b"0123456789"] * 2,
+    ]
+    assert place.store.read(empty, 4) == b""
+    place.store.remove(stored.key)
+    with pytest.raises(DatasetUnreadableError):
+        place.store.read(stored, 4)
+
+
 def test_missing_file_is_not_read(place: Place) -> None:
     stored = place.store.write(PREFIX + "dataset.zip", "0123456789", "application/zip")
     place.store.remove(stored.key)

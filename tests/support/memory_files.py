@@ -95,6 +95,9 @@ class MemoryResults:
         assert seconds > 0
         return f"https://models.example/{stored.key}"
 
+    def read(self, stored: StoredFile, most: int) -> bytes:
+        return self.reader(stored).read(0, most)
+
     def reader(self, stored: StoredFile) -> MemoryRange:
         if stored.key not in self.files:
             raise DatasetUnreadableError(stored.key)

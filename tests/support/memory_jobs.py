@@ -145,6 +145,13 @@ class MemoryJobs:
         waiting = [job for job in self.rows.values() if job.status is Status.READY]
         return min(waiting, key=_turn, default=None)
 
+    def first_waiting(self, fresh: Job | None = None) -> tuple[Job | None, bool]:
+        first = self.next_waiting()
+        if fresh and first and fresh.job_id == first.job_id:
+            first = fresh
+        waiting = [job for job in self.rows.values() if job.status is Status.READY]
+        return first, len(waiting) == 1
+
     def waiting_before(self, job: Job) -> int:
         waiting = [each for each in self.rows.values() if each.status is Status.READY]
         return sum(_turn(each) < _turn(job) for each in waiting)

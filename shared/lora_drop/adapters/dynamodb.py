@@ -67,6 +67,7 @@ NOT_KEPT = frozenset({f"{CONDITION}Exception", f"{CONFLICT}Exception"})
 # Two transactions that meet in a counter are no news to anybody: the loser goes again.
 ATTEMPTS = 8
 LONGEST_PAUSE = 0.4  # seconds
+FEW = 5  # that wait: the first of them may just have left the line
 
 
 class DynamoJobs:
@@ -195,11 +196,17 @@ class DynamoJobs:
 
     def next_waiting(self) -> Job | None:
         """Return the first of the line; one that has just left it is passed over."""
-        for item in self._rows(WAITING, limit=5):
-            job = self.get(_id_in(item))
+        job, _ = self.first_waiting()
+        return job
+
+    def first_waiting(self, fresh: Job | None = None) -> tuple[Job | None, bool]:
+        """Return the same by one query, and a read unless it is ``fresh``."""
+        ids = [_id_in(item) for item in self._rows(WAITING, limit=FEW)]
+        for place, job_id in enumerate(ids, start=1):
+            job = fresh if fresh and fresh.job_id == job_id else self.get(job_id)
             if job is not None and job.status is Status.READY:
-                return job
-        return None
+                return job, place == len(ids) < FEW
+        return None, False
 
     def waiting_before(self, job: Job) -> int:
         """Count the rows before its place in the line."""

@@ -73,10 +73,10 @@ class S3Datasets:
     def open(self, dataset: DatasetVersion) -> OpenDataset:
         """Return the object as S3 describes it; raises DatasetRejectedError ``dataset_missing``, DatasetUnreadableError."""
         try:
-            head = self._client.head_object(**_version(dataset))
-            if dataset.named_version:
-                # A person deletes by key: the version is still there, under a delete marker.
-                self._client.head_object(Bucket=dataset.bucket, Key=dataset.key)
+            # By key first: a person deletes by key, and the version is still there, under a delete marker.
+            head = self._client.head_object(Bucket=dataset.bucket, Key=dataset.key)
+            if dataset.named_version and head.get("VersionId") != dataset.named_version:
+                head = self._client.head_object(**_version(dataset))
         except ClientError as error:
             raise _missing(dataset, error) from error
         found = dataset.model_copy(

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlencode
 
-from botocore.exceptions import ClientError
+from botocore.exceptions import ClientError, IncompleteReadError
 
 from lora_drop.adapters.s3_client import PARTS, part_checksum
 from lora_drop.adapters.s3_datasets import S3Range
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 PART = 8 * 1024**2  # bytes; S3 takes no less than 5 MiB but for the last one
 MISSING = frozenset({"404", "NoSuchKey"})
+EMPTY = "InvalidRange"  # of an object without a byte
 # The tag by which the bucket's lifecycle rule in template.yaml knows what expires: its filters know
 # prefixes and tags, and the names of these files come last in their keys.
 EXPIRES = ("expires", "with-datasets")
@@ -132,6 +133,26 @@ class S3Results:
             Params={"Bucket": self._bucket, "Key": stored.key},
             ExpiresIn=seconds,
         )
+
+    def read(self, stored: StoredFile, most: int) -> bytes:
+        """Return what one GET of so many bytes gives; raises DatasetUnreadableError, and IncompleteReadError."""
+        try:
+            got = self._client.get_object(
+                Bucket=self._bucket, Key=stored.key, Range=f"bytes=0-{most - 1}"
+            )
+        except ClientError as error:
+            code = error.response["Error"]["Code"]
+            if code == EMPTY:
+                return b""
+            if code not in MISSING:
+                raise
+            raise DatasetUnreadableError(f"{stored.key} is no longer there") from error
+        length = min(got["ContentLength"], most)
+        with got["Body"] as body:
+            data = body.read(length)
+        if len(data) < length:
+            raise IncompleteReadError(actual_bytes=len(data), expected_bytes=length)
+        return data
 
     def reader(self, stored: StoredFile) -> S3Range:
         """Return the object as it lies there now; raises DatasetUnreadableError when it does not."""

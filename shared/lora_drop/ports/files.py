@@ -99,6 +99,9 @@ class ResultStore(Protocol):
     def url(self, stored: StoredFile, seconds: int) -> str:
         """Return an address anybody can download the file from, for so long."""
 
+    def read(self, stored: StoredFile, most: int) -> bytes:
+        """Return the file's first bytes, at most so many; raises DatasetUnreadableError when it does not lie there."""
+
     def reader(self, stored: StoredFile) -> RangedReader:
         """Return the file, by ranges, as it lies there now; raises DatasetUnreadableError when it does not."""
 

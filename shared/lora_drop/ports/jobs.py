@@ -85,6 +85,12 @@ class JobStore(Protocol):
     def next_waiting(self) -> Job | None:
         """Return the oldest of the jobs that are READY."""
 
+    def first_waiting(self, fresh: Job | None = None) -> tuple[Job | None, bool]:
+        """Return the same, and whether it is the only one.
+
+        ``fresh`` is a job that the caller has just written: it is not read once more.
+        """
+
     def waiting_before(self, job: Job) -> int:
         """Return how many jobs that are READY stand before this one."""
 

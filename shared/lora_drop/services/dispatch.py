@@ -79,17 +79,20 @@ class Dispatcher:
     webhook_base_url: str
     webhook_secret: Callable[[], bytes]
 
-    def submit_waiting(self, *, began: datetime | None = None) -> tuple[Job, ...]:
+    def submit_waiting(
+        self, *, began: datetime | None = None, fresh: Job | None = None
+    ) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
         Returns what became of each whose turn came. ``began``: since when the caller lives, where it
-        has done something else before. Raises FalUnavailableError where there is no secret to make the
-        webhook's address with.
+        has done something else before; ``fresh``: the job as it has just written it. Raises FalUnavailableError where
+        there is no secret to make the webhook's address with.
         """
         began = began or self.record.clock()
         sent: list[Job] = []
         for _ in range(MAX_TURNS):
-            job = self.record.jobs.next_waiting()
+            job, alone = self.record.jobs.first_waiting(fresh)
+            fresh = None  # another invocation may have changed it, once its turn was in vain
             if job is None:
                 break
             if FAL_BUSY in job.problems and self.record.clock() - job.updated_at < PAUSE:
@@ -106,6 +109,8 @@ class Dispatcher:
             report_picture(self.inbox, sent[-1])
             if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
                 break
+            if alone:
+                break  # whoever puts a job behind it looks at the line afterwards
         return tuple(sent)
 
     def _turn(self, job: Job) -> Job:

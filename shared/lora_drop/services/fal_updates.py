@@ -1,12 +1,13 @@
 """The one place where a status of fal changes a job: webhooks and the reconciler both call it."""
 
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Any
 
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone, Running
 from lora_drop.jobs.artifacts import of_kind
 from lora_drop.jobs.budget import ChargeState
-from lora_drop.jobs.errors import ForeignRequestError
+from lora_drop.jobs.errors import ConflictError, ForeignRequestError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_problems import (
     DENIED,
@@ -37,16 +38,28 @@ class FalUpdateHandler:
     waiting_queue: WaitingQueue
 
     def receive(
-        self, job_id: str, fact: FalStatus, *, asked: bool = False, doubted: bool = False
+        self,
+        job_id: str,
+        fact: FalStatus,
+        *,
+        asked: bool = False,
+        doubted: bool = False,
+        read: Job | None = None,
     ) -> Job:
         """Return the job after this fact; the same fact again, or an older one, changes nothing.
 
         ``asked``: fal said so when it was asked, with all it knows; a webhook may say less. ``doubted``:
-        it had denied the request before, and was asked again since. Raises JobNotFoundError, and
+        it had denied the request before, and was asked again since. ``read``: the job as the caller has just read it;
+        where it was changed since, it is read again. Raises JobNotFoundError, and
         ForeignRequestError for a request that is not this job's. A job whose submission was never answered
         adopts the request that its own token vouches for.
         """
-        job = self.record.known(job_id)
+        if read is not None:
+            with suppress(ConflictError):
+                return self._received(read, fact, asked=asked, doubted=doubted)
+        return self._received(self.record.known(job_id), fact, asked=asked, doubted=doubted)
+
+    def _received(self, job: Job, fact: FalStatus, *, asked: bool, doubted: bool) -> Job:
         fact = _for(job, fact)
         if comes_after_all(job, fact):
             return self._written(job, _taken_back(job, fact, self.record), fact)

@@ -5,7 +5,7 @@ of each other, and each change can be repeated.
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job
@@ -18,9 +18,15 @@ ATTEMPTS = 10
 
 @dataclass(frozen=True, slots=True)
 class LatestLoras:
-    """Keeps one ``latest.json`` for each dataset name."""
+    """Keeps one ``latest.json`` for each dataset name.
+
+    What ``before`` has read is what a change tries to replace first; S3 refuses that where it is not so any more.
+    """
 
     texts: SharedTexts
+    _read_last: dict[str, StoredText | None] = field(
+        default_factory=dict, init=False, compare=False, repr=False
+    )
 
     def add(self, job: Job) -> None:
         """Put the LoRA of a job into the file of its dataset; do nothing where it is there, or there is no LoRA.
@@ -33,7 +39,9 @@ class LatestLoras:
 
     def before(self, job: Job) -> tuple[str, ...]:
         """Return the jobs with a LoRA of the same dataset that were ordered before this one, newest first."""
-        _, latest = self._read(job)
+        stored, latest = self._read(job)
+        self._read_last.clear()
+        self._read_last[latest_key(job.dataset.key)] = stored
         return latest.before(job) if latest else ()
 
     def remove(self, job: Job) -> None:
@@ -59,18 +67,26 @@ class LatestLoras:
 
     def _read(self, job: Job) -> tuple[StoredText | None, LatestLora | None]:
         stored = self.texts.read_text(latest_key(job.dataset.key))
-        return stored, LatestLora.read(stored.text) if stored else None
+        return stored, _parsed(stored)
 
     def _change(self, job: Job, change: Callable[[LatestLora | None], LatestLora | None]) -> None:
         key = latest_key(job.dataset.key)
         for _ in range(ATTEMPTS):
-            stored, latest = self._read(job)
+            guessed = key in self._read_last
+            stored = self._read_last.pop(key) if guessed else self.texts.read_text(key)
+            latest = _parsed(stored)
             after = change(latest)
             if after is None or after == latest:
+                if guessed:
+                    continue  # that there is nothing to change is no longer sure
                 return
             if self.texts.replace_text(key, stored, after.model_dump_json(indent=2) + "\n"):
                 return
         raise ConflictError(job.job_id)
+
+
+def _parsed(stored: StoredText | None) -> LatestLora | None:
+    return LatestLora.read(stored.text) if stored else None
 
 
 def _with_lora(latest: LatestLora | None, lora: DatasetLora) -> LatestLora | None:

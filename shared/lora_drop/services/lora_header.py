@@ -1,11 +1,13 @@
 """What the header of a stored LoRA says, read from where the LoRA lies."""
 
 from lora_drop.jobs.artifacts import LoraFacts, StoredFile
-from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.ports import ResultStore
 from lora_drop.results.lora_facts import lora_facts
 from lora_drop.results.safetensors import PREFIX, InvalidWeightsError, header_length
 from lora_drop.services.internal_errors import INTERNAL_ERRORS
+
+FIRST_READ = 256 * 1024  # bytes; the header of a usual LoRA is smaller, and one call reads it
 
 
 def read_lora_facts(results: ResultStore, weights: StoredFile | None) -> LoraFacts | None:
@@ -17,9 +19,10 @@ def read_lora_facts(results: ResultStore, weights: StoredFile | None) -> LoraFac
     if weights is None:
         return None
     try:
-        reader = results.reader(weights)
-        first = reader.read(0, PREFIX)
-        head = first + reader.read(PREFIX, header_length(first))
-        return lora_facts(head, file_size=weights.size)
-    except (InvalidWeightsError, DatasetRejectedError, DatasetUnreadableError, *INTERNAL_ERRORS):
+        head = results.read(weights, FIRST_READ)
+        end = PREFIX + header_length(head[:PREFIX])
+        if end > len(head):
+            head = results.read(weights, end)
+        return lora_facts(head[:end], file_size=weights.size)
+    except (InvalidWeightsError, DatasetUnreadableError, *INTERNAL_ERRORS):
         return None

@@ -227,7 +227,8 @@ class Reconciler:
         fact, doubted = self.fal.ask(job.application, request_id), DENIED in job.problems
         if isinstance(fact, Gone) and doubted:
             fact = self.evidence.stored_result(job, request_id, self.record.clock()) or fact
-        self._learnt(self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted), fact)
+        learnt = self.fal_updates.receive(job.job_id, fact, asked=True, doubted=doubted, read=job)
+        self._learnt(learnt, fact)
 
     def _learnt(self, job: Job, fact: FalStatus) -> Job:
         """Return the job with the progress that came with the same answer; its state is decided already."""

@@ -4,12 +4,14 @@ from contextlib import suppress
 
 from lora_drop.datasets.reports import result_page
 from lora_drop.jobs.artifacts import StoredFile
-from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
+from lora_drop.jobs.errors import DatasetUnreadableError
 from lora_drop.jobs.ids import job_id_for, result_prefix
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import REPORT_PAGE
 from lora_drop.ports import ResultStore
 from lora_drop.services.internal_errors import INTERNAL_ERRORS
+
+MOST_READ = 64 * 1024**2  # bytes; a page of the largest dataset, with its previews, is smaller
 
 
 def write_result_page(results: ResultStore, job: Job) -> None:
@@ -38,7 +40,6 @@ def _page(results: ResultStore, prefix: str) -> str | None:
     stored = StoredFile(
         name=REPORT_PAGE, bucket=results.bucket, key=prefix + REPORT_PAGE, size=0, sha256=""
     )
-    with suppress(DatasetUnreadableError, DatasetRejectedError, UnicodeDecodeError):
-        reader = results.reader(stored)
-        return reader.read(0, reader.size).decode()
+    with suppress(DatasetUnreadableError, UnicodeDecodeError):
+        return results.read(stored, MOST_READ).decode()
     return None

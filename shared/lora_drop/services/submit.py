@@ -70,8 +70,9 @@ class Submitter:
             job = self.record.write(job, job.arrived(version, now=self.record.clock()))
         if job.status is Status.RECEIVED and not job.fetching:
             job = self._still_waiting(job, found) or self._check(job, found)
-        sent = self.dispatcher.submit_waiting(began=began)
-        now = self.record.jobs.get(job.job_id) or job
+        sent = self.dispatcher.submit_waiting(began=began, fresh=job)
+        now = next((each for each in sent if each.job_id == job.job_id), None)
+        now = now or self.record.jobs.get(job.job_id) or job
         if now.version == job.version:
             # What an earlier run has written and died before it published.
             self.record.publish_again(now)

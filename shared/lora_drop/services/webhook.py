@@ -95,7 +95,7 @@ class WebhookHandler:
         self._check_user(delivery.user_id)
         job = self.fal_updates.record.known(job_id)
         self.deliveries.keep(job, RawDelivery(headers, body), sent_at=delivery.sent_at)
-        return self.fal_updates.receive(job_id, body_of(delivery).fact())
+        return self.fal_updates.receive(job_id, body_of(delivery).fact(), read=job)
 
     def _verified(self, headers: Mapping[str, Sequence[str]], body: bytes) -> WebhookDelivery:
         now = self.clock()

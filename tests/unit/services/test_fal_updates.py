@@ -149,6 +149,16 @@ def test_invalid_result_is_not_copied_again(world: World, case: str) -> None:
 
 
 @pytest.mark.promise("never lose a result")
+def test_job_changed_since_it_was_read(world: World) -> None:
+    """A result that meets a job which was changed since it was read is taken in all the same."""
+    read = world.holds(make_job(Status.SUBMITTED))
+    world.record.move(read, Status.TRAINING)
+    job = world.fal_updates.receive(read.job_id, FINISHED, read=read)
+    assert [step.status for step in job.history][-2:] == [Status.TRAINING, Status.STORING]
+    assert world.job(job.job_id) == job
+
+
+@pytest.mark.promise("never lose a result")
 @pytest.mark.parametrize(("intents", "taken"), [(1, False), (2, True)])
 def test_known_submissions_take_no_other_request(
     world: World, intents: int, *, taken: bool

@@ -145,6 +145,16 @@ def test_two_writers_lose_nothing(world: World) -> None:
     assert named(world) == [second.job_id, first.job_id]
 
 
+def test_what_was_read_before_is_no_proof(world: World) -> None:
+    """A file that was read for the earlier LoRAs may be another by the time of the change."""
+    first = trained(world)
+    keeper = LatestLoras(world.results)
+    assert keeper.before(first) == ()
+    world.results.files[latest_key(KEY)] = b"{}"
+    keeper.add(first)
+    assert named(world) == [first.job_id]
+
+
 def test_endless_contention_is_said(world: World) -> None:
     results = world.results = ContendedResults()
     job = submitted(world, photo="a")
