@@ -239,17 +239,44 @@ def test_new_job_is_in_the_outbox(jobs: JobStore) -> None:
     assert (jobs.outbox(), again) == ({job.job_id: job.version}, False)
 
 
-def test_newer_change_replaces_older_in_outbox(jobs: JobStore) -> None:
-    """Each change of state replaces the one before it in the outbox."""
+def test_every_change_stays_in_the_outbox(jobs: JobStore) -> None:
+    """The outbox has every change of state until it is published, with the version that was written last."""
     job = waiting(jobs, 1)
     after = moved(jobs, job, Status.SUBMITTING, Status.SUBMITTED)
+    left = jobs.left(job.job_id)
+    assert left is not None
+    assert [(each.version, each.status, each.since) for each in left] == [
+        (job.version + number, step.status, step.at)
+        for number, step in enumerate(after.history[-3:])
+    ]
+    assert all(each.agrees_with(after) for each in left)
     assert jobs.outbox() == {job.job_id: after.version}
 
 
-def test_unchanged_state_is_not_published(jobs: JobStore) -> None:
+@pytest.mark.parametrize("quiet", [True, False])
+def test_unchanged_state_has_files_to_publish(jobs: JobStore, *, quiet: bool) -> None:
+    """A write that leaves the state as it was is to be published as well, without a change, unless it is quiet."""
     job = waiting(jobs, 1)
     jobs.mark_published(job.job_id, job.version)
-    jobs.replace(job, job.model_copy(update={"version": job.version + 1, "images": 7}))
+    after = job.model_copy(update={"version": job.version + 1, "images": 7})
+    jobs.replace(job, after, quiet=quiet)
+    assert jobs.outbox() == ({} if quiet else {job.job_id: after.version})
+    assert list(jobs.left(job.job_id) or ()) == []
+    assert jobs.mark_published(job.job_id, after.version, after.version) is not quiet
+    assert jobs.outbox() == {}
+
+
+@pytest.mark.promise(
+    "it can be operated", "A change that another writer has left stays in the outbox."
+)
+def test_earlier_change_is_not_marked(jobs: JobStore) -> None:
+    job = waiting(jobs, 1)
+    after = moved(jobs, job, Status.HELD)
+    assert not jobs.mark_published(job.job_id, after.version, after.version)
+    assert not jobs.mark_published(job.job_id, job.version, job.version)
+    assert jobs.outbox() == {job.job_id: after.version}
+    assert jobs.mark_published(job.job_id, after.version, job.version)
+    assert not jobs.mark_published(job.job_id, after.version, job.version)
     assert jobs.outbox() == {}
 
 

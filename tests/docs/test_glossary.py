@@ -28,7 +28,7 @@ STANDARD = frozenset(
     serve server service setting share sheet sign simulator single size skill source sqs stack stale start
     step storage store stream structure style summary table tag tail target task tensor terminal text
     threshold tiff time timeout too tool total train transfer transient transition transport trigger turbo
-    ui unacceptable unanswered unavailable unit unknown unreachable unreadable unsatisfiable until unusable
+    ui unacceptable unanswered unavailable unit unknown unpublished unreachable unreadable unsatisfiable until unusable
     update upload url usage use v valid validation value variety verdict version view wait warning watch
     webp weight whole wire word work wrapping write z
     """.split()  # noqa: SIM905  # a paragraph reads better

@@ -117,14 +117,17 @@ def unclaimed() -> Context:
 def post_first() -> Context:
     """The intent is written when the POST has been answered."""
 
-    def pay(self: Dispatcher, job: Job, request: dispatch.SubmissionRequest) -> Job:
+    def pay(
+        self: Dispatcher, job: Job, request: dispatch.SubmissionRequest, states: Sequence[Job]
+    ) -> Job:
         arguments = self._arguments(job, request)
         url = self._webhook_url(job)
         receipt = self.fal.submit(job.application, arguments, webhook_url=url)
         intent = self.record.intend(
             job, Status.SUBMITTING, limits=self.limits, unchanged=request.unchanged, problems=()
         )
-        return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+        sent = {"request_id": receipt.request_id, "problems": ()}
+        return self._settle(intent, Status.SUBMITTED, (*states, intent), **sent)
 
     return patch.object(Dispatcher, "_pay", pay)
 
@@ -133,8 +136,10 @@ def settled(meant: Status, *, to: Status) -> Off:
     """Take one outcome of the POST for another."""
     real = Dispatcher._settle
 
-    def settle(self: Dispatcher, intent: Job, outcome: Status, **changes: Any) -> Job:
-        return real(self, intent, to if outcome is meant else outcome, **changes)
+    def settle(
+        self: Dispatcher, intent: Job, outcome: Status, states: Sequence[Job], **changes: Any
+    ) -> Job:
+        return real(self, intent, to if outcome is meant else outcome, states, **changes)
 
     return lambda: patch.object(Dispatcher, "_settle", settle)
 

@@ -243,14 +243,15 @@ class MemoryEvents:
     refuses: Exception | None = None
     refused: int = 0
 
-    def emit(self, event: StatusChange | ProofSheetReady) -> None:
+    def emit(self, *events: StatusChange | ProofSheetReady) -> None:
         if self.refuses is not None:
             self.refused += 1
             raise self.refuses
-        if isinstance(event, ProofSheetReady):
-            self.sheets.append(event)
-        else:
-            self.changes.append(event)
+        for event in events:
+            if isinstance(event, ProofSheetReady):
+                self.sheets.append(event)
+            else:
+                self.changes.append(event)
 
     def published(self) -> list[tuple[str, str]]:
         """Which job was published as what, in that order."""

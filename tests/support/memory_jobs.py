@@ -3,7 +3,7 @@
 import base64
 import json
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
@@ -15,6 +15,7 @@ from lora_drop.jobs.errors import (
     NoSlotError,
     OverBudgetError,
 )
+from lora_drop.jobs.events import ChangeNotice
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import AT_WORK, TrainingProgress
@@ -54,6 +55,7 @@ class MemoryJobs:
     erasures: dict[str, Erasure] = field(default_factory=dict)
     spent: list[Charge] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
+    notices: dict[str, list[ChangeNotice]] = field(default_factory=dict)
 
     def add(self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()) -> bool:
         if self.forgotten(job.job_id):
@@ -63,8 +65,7 @@ class MemoryJobs:
         self._check_still(unchanged)
         self._claim(job, claim)
         self.rows[job.job_id] = job
-        if job.picture is None:
-            self.changes[job.job_id] = job.version
+        self._note(None, job)
         return True
 
     def get(self, job_id: str) -> Job | None:
@@ -78,14 +79,15 @@ class MemoryJobs:
         limits: Limits | None = None,
         claim: Claim | None = None,
         unchanged: Sequence[Job] = (),
+        quiet: bool = False,
     ) -> None:
         self._check_still((before, *unchanged))
         if limits is not None:
             self._check(before, after, limits)
         self._claim(after, claim)
         self.rows[after.job_id] = after.with_progress_of(self.rows[before.job_id])
-        if after.status is not before.status and after.picture is None:
-            self.changes[after.job_id] = after.version
+        if not quiet or after.status is not before.status:
+            self._note(before, after)
         if after.terminal:
             self.untold.add(after.job_id)
 
@@ -104,9 +106,32 @@ class MemoryJobs:
     def outbox(self) -> Mapping[str, int]:
         return dict(self.changes)
 
-    def mark_published(self, job_id: str, version: int) -> None:
-        if self.changes.get(job_id, version + 1) <= version:
-            del self.changes[job_id]
+    def left(self, job_id: str) -> Sequence[ChangeNotice] | None:
+        return tuple(self.notices.get(job_id, ()))
+
+    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
+        notices = self.notices.get(job_id, ())
+        if self.changes.get(job_id, version + 1) > version or any(
+            each.version < since for each in notices
+        ):
+            return False
+        del self.changes[job_id]
+        self.notices.pop(job_id, None)
+        return True
+
+    def _note(self, before: Job | None, after: Job) -> None:
+        """What the outbox gets by this write."""
+        if after.picture is not None:
+            return
+        self.changes[after.job_id] = after.version
+        if before is None or before.status is not after.status:
+            notice = ChangeNotice(
+                job_id=after.job_id,
+                version=after.version,
+                status=after.status,
+                since=after.since,
+            )
+            self.notices.setdefault(after.job_id, []).append(notice)
 
     def close(self, job: Job) -> None:
         if job.job_id in self.rows and self.rows[job.job_id].version == job.version:
@@ -122,6 +147,7 @@ class MemoryJobs:
         del self.rows[job.job_id]
         self.untold.discard(job.job_id)
         self.changes.pop(job.job_id, None)
+        self.notices.pop(job.job_id, None)
         self.spent += job.charges
         digest = job.content_digest or ""
         if self.contents.get(digest) == job.job_id:
@@ -175,6 +201,10 @@ class MemoryJobs:
             wasted_usd=wasted / MICRO,
             in_flight=tuple(sorted(job.job_id for job in self.rows.values() if job.at_fal)),
         )
+
+    def books(self, first: str, last: str) -> tuple[Account, Account]:
+        one, other = (replace(self.account(month), in_flight=()) for month in (first, last))
+        return one, other
 
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
         return [each for each in job_ids if each not in self.rows and not self.forgotten(each)]

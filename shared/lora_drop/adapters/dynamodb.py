@@ -35,6 +35,7 @@ from lora_drop.adapters.dynamodb_rows import (
     SLOTS,
     WAITING,
     account_of,
+    changes_of,
     cursor_of,
     job_of,
     key_of,
@@ -53,6 +54,7 @@ from lora_drop.adapters.dynamodb_writes import (
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, JobForgottenError
+from lora_drop.jobs.events import ChangeNotice
 from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import TrainingProgress
@@ -129,6 +131,7 @@ class DynamoJobs:
         limits: Limits | None = None,
         claim: Claim | None = None,
         unchanged: Sequence[Job] = (),
+        quiet: bool = False,
     ) -> None:
         """Put the job if its version is still the one that was read, with all that follows from it.
 
@@ -136,7 +139,8 @@ class DynamoJobs:
         """
         for attempt in range(ATTEMPTS):
             try:
-                self._write([*replace_actions(before, after, limits, claim), *checks(unchanged)])
+                actions = replace_actions(before, after, limits, claim, quiet=quiet)
+                self._write([*actions, *checks(unchanged)])
             except ConflictError:
                 now = self.get(before.job_id) if attempt < ATTEMPTS - 1 else None
                 if now is None or now.version != before.version or now.progress == before.progress:
@@ -171,10 +175,21 @@ class DynamoJobs:
         """Return the rows under OUTBOX, by a strongly consistent query."""
         return {item["sk"]["S"]: int(item["written"]["N"]) for item in self._rows(OUTBOX)}
 
-    def mark_published(self, job_id: str, version: int) -> None:
-        """Delete its row under OUTBOX, if that is about no later change."""
+    def left(self, job_id: str) -> Sequence[ChangeNotice] | None:
+        """Return what its row under OUTBOX has, by a strongly consistent read."""
+        return changes_of(job_id, self._item(key_of(OUTBOX, job_id)) or {"changes": {"L": []}})
+
+    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
+        """Delete its row under OUTBOX, if that is about no later write, and no earlier change."""
+        condition = "written <= :version AND (attribute_not_exists(#first) OR #first >= :since)"
         try:
-            self._delete_if("written <= :version", key_of(OUTBOX, job_id), version)
+            return self._delete_if(
+                condition,
+                key_of(OUTBOX, job_id),
+                version,
+                ExpressionAttributeNames={"#first": "first"},
+                since=since,
+            )
         except (BotoCoreError, ClientError) as error:
             raise EventsUnavailableError(f"{job_id}: {type(error).__name__}") from error
 
@@ -182,17 +197,31 @@ class DynamoJobs:
         """Delete its row under OPEN, if that is about this very end."""
         self._delete_if("ended = :version", key_of(OPEN, place_of(job)), job.version)
 
-    def _delete_if(self, condition: str, key: dict[str, Any], version: int) -> None:
+    def _delete_if(
+        self,
+        condition: str,
+        key: dict[str, Any],
+        version: int,
+        *,
+        since: int | None = None,
+        **names: Any,
+    ) -> bool:
+        given = {"version": version} | ({} if since is None else {"since": since})
         try:
             self._client.delete_item(
                 TableName=self._table,
                 Key=key,
                 ConditionExpression=condition,
-                ExpressionAttributeValues={":version": {"N": str(version)}},
+                ExpressionAttributeValues={
+                    f":{name}": {"N": str(value)} for name, value in given.items()
+                },
+                **names,
             )
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise
+            return False
+        return True
 
     def next_waiting(self) -> Job | None:
         """Return the first of the line; one that has just left it is passed over."""
@@ -229,6 +258,22 @@ class DynamoJobs:
         money = self._item(key_of(ACCOUNT, month))
         slots = self._item(key_of(SLOTS, SLOTS))
         return account_of(month, money, slots)
+
+    def books(self, first: str, last: str) -> tuple[Account, Account]:
+        """Return the counters of both months by one strongly consistent query."""
+        found = self._client.query(
+            TableName=self._table,
+            KeyConditionExpression="pk = :kind AND sk BETWEEN :first AND :last",
+            ExpressionAttributeValues={
+                ":kind": {"S": ACCOUNT},
+                ":first": {"S": first},
+                ":last": {"S": last},
+            },
+            ConsistentRead=True,
+        )
+        rows = {item["sk"]["S"]: item for item in found["Items"]}
+        one, other = (account_of(month, rows.get(month), None) for month in (first, last))
+        return one, other
 
     def page(self, *, status: Status | None, limit: int, cursor: str | None) -> Page:
         """Return a page of the index, newest first."""

@@ -2,7 +2,8 @@
 
 import base64
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from datetime import datetime
 from decimal import Decimal
 from typing import Any
 
@@ -10,6 +11,7 @@ from boto3.dynamodb.types import TypeDeserializer, TypeSerializer
 
 from lora_drop.jobs.budget import MICRO, Account
 from lora_drop.jobs.errors import InvalidQueryError
+from lora_drop.jobs.events import ChangeNotice
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
 
@@ -61,6 +63,27 @@ def job_of(item: Mapping[str, Any]) -> Job:
     if OF_PICTURE in values:
         values[CREATED_AT] = values.pop(OF_PICTURE)
     return Job.model_validate(values)
+
+
+def change_item(job: Job) -> dict[str, Any]:
+    """Return the state of a job as the outbox keeps it."""
+    said = {"version": {"N": str(job.version)}, "status": {"S": job.status.value}}
+    return {"M": {**said, "since": {"S": job.since.isoformat()}}}
+
+
+def changes_of(job_id: str, row: Mapping[str, Any]) -> Sequence[ChangeNotice] | None:
+    """Return the changes of an outbox row; None of a row as it was before it had any."""
+    if "changes" not in row:
+        return None
+    return [
+        ChangeNotice(
+            job_id=job_id,
+            version=int(each["M"]["version"]["N"]),
+            status=Status(each["M"]["status"]["S"]),
+            since=datetime.fromisoformat(each["M"]["since"]["S"]),
+        )
+        for each in row["changes"]["L"]
+    ]
 
 
 def account_of(

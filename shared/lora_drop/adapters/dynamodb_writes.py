@@ -16,6 +16,7 @@ from lora_drop.adapters.dynamodb_rows import (
     OUTBOX,
     SLOTS,
     WAITING,
+    change_item,
     item_of,
     key_of,
     place_of,
@@ -46,9 +47,14 @@ def add_actions(job: Job, claim: Claim | None) -> Sequence[Action]:
 
 
 def replace_actions(
-    before: Job, after: Job, limits: Limits | None, claim: Claim | None
+    before: Job,
+    after: Job,
+    limits: Limits | None,
+    claim: Claim | None,
+    *,
+    quiet: bool = False,
 ) -> Sequence[Action]:
-    """Return ``after`` in the place of ``before``."""
+    """Return ``after`` in the place of ``before``; ``quiet``: where the state is the same, there is nothing to publish."""
     return [
         Action(
             {
@@ -59,7 +65,7 @@ def replace_actions(
             }
         ),
         *_lists(before, after),
-        *_outbox(before, after),
+        *([] if quiet and before.status is after.status else _outbox(before, after)),
         *_slot(before, after, limits),
         *_money(before, after, limits),
         *_claimed(after, claim),
@@ -134,14 +140,27 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
 
 
 def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
-    """Return the outbox row of this change of state; it is deleted once the event is published.
+    """Return what is to be published of this write; the row is deleted once it is.
 
-    A picture of a proof sheet has no events.
+    ``written`` is the version whose files are to be written, ``changes`` those of its states that have no event yet, and
+    ``first`` the version of the first of these. A picture of a proof sheet has no events.
     """
-    if after.picture is not None or (before is not None and before.status is after.status):
+    if after.picture is not None:
         return []
-    row = {**key_of(OUTBOX, after.job_id), "written": {"N": str(after.version)}}
-    return [Action({"Put": {"Item": row}})]
+    version = {"N": str(after.version)}
+    sets = "written = :version, changes = list_append(if_not_exists(changes, :none), :changes)"
+    values: dict[str, Any] = {":version": version, ":none": {"L": []}, ":changes": {"L": []}}
+    changed = before is None or before.status is not after.status
+    if changed:
+        sets += ", #first = if_not_exists(#first, :version)"
+        values[":changes"] = {"L": [change_item(after)]}
+    update: dict[str, Any] = {
+        "Key": key_of(OUTBOX, after.job_id),
+        "UpdateExpression": f"SET {sets}",
+        "ExpressionAttributeValues": values,
+        **({"ExpressionAttributeNames": {"#first": "first"}} if changed else {}),
+    }
+    return [Action({"Update": update})]
 
 
 def _waits(job: Job | None) -> bool:

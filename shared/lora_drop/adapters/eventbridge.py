@@ -1,5 +1,7 @@
 """Changes of jobs and proof sheets that are ready, on the account's default event bus."""
 
+from collections.abc import Sequence
+from itertools import batched
 from typing import TYPE_CHECKING
 
 import boto3
@@ -12,6 +14,7 @@ from lora_drop.jobs.events import SOURCE, ProofSheetReady, StatusChange
 if TYPE_CHECKING:
     from mypy_boto3_events import EventBridgeClient
 
+MOST = 10  # entries that a call takes
 # A function that pays or stores waits no longer for an event; the reconciler publishes what was left.
 PATIENCE = Config(connect_timeout=1, read_timeout=2, retries={"total_max_attempts": 1})
 
@@ -22,8 +25,13 @@ class BusEvents:
     def __init__(self, client: "EventBridgeClient") -> None:
         self._client = client
 
-    def emit(self, event: StatusChange | ProofSheetReady) -> None:
-        """Put one entry; EventBridge answers 200 also to an entry that it does not take."""
+    def emit(self, *events: StatusChange | ProofSheetReady) -> None:
+        """Put ten entries with a call; EventBridge answers 200 also to an entry that it does not take."""
+        for some in batched(events, MOST):
+            self._put(some)
+
+    def _put(self, events: Sequence[StatusChange | ProofSheetReady]) -> None:
+        job_id = events[0].job_id
         try:
             answer = self._client.put_events(
                 Entries=[
@@ -32,12 +40,14 @@ class BusEvents:
                         "DetailType": event.detail_type,
                         "Detail": event.model_dump_json(),
                     }
+                    for event in events
                 ]
             )
         except (BotoCoreError, ClientError) as error:
-            raise EventsUnavailableError(f"{event.job_id}: {type(error).__name__}") from error
+            raise EventsUnavailableError(f"{job_id}: {type(error).__name__}") from error
         if answer["FailedEntryCount"]:
-            raise EventsUnavailableError(f"{event.job_id}: {answer['Entries'][0].get('ErrorCode')}")
+            codes = [entry["ErrorCode"] for entry in answer["Entries"] if "ErrorCode" in entry]
+            raise EventsUnavailableError(f"{job_id}: {codes[0] if codes else None}")
 
 
 def bus_events() -> BusEvents:

@@ -118,6 +118,7 @@ class Job(_Value):
     earlier: tuple[str, ...] = ()  # jobs with earlier LoRAs of the same dataset name, newest first
     problems: tuple[Problem, ...] = ()
     held_for: tuple[str, ...] = ()
+    error_file: bool | None = None  # whether ERROR.txt was ever written; None: not known
     proof: ProofSheet | None = None  # of a training that one was ordered for
     picture: PictureOrder | None = None  # of a job that is one picture of a proof sheet
 
@@ -140,6 +141,7 @@ class Job(_Value):
             created_at=now,
             updated_at=now,
             history=(Step(status=Status.RECEIVED, at=now),),
+            error_file=False,
         )
 
     def move(

@@ -7,6 +7,7 @@ from typing import Protocol
 
 from lora_drop.jobs.budget import Account, Limits
 from lora_drop.jobs.erasures import Erasure
+from lora_drop.jobs.events import ChangeNotice
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
@@ -63,6 +64,7 @@ class JobStore(Protocol):
         limits: Limits | None = None,
         claim: Claim | None = None,
         unchanged: Sequence[Job] = (),
+        quiet: bool = False,
     ) -> None:
         """Write ``after`` if the job is still ``before``, and the jobs in ``unchanged`` are what they were read as.
 
@@ -70,7 +72,8 @@ class JobStore(Protocol):
 
         With limits: raises NoSlotError or OverBudgetError when what the move takes is not to be had; an
         approved job does not mind the budget. With a claim: Conflict when the content has another
-        job than it says. What was kept of its progress meanwhile is no conflict, and stays.
+        job than it says. What was kept of its progress meanwhile is no conflict, and stays. ``quiet``: where the state
+        stays the same, there is nothing to publish.
         """
 
     def keep_progress(
@@ -100,6 +103,9 @@ class JobStore(Protocol):
     def account(self, month: str) -> Account:
         """Return a month's money, and who holds a slot now."""
 
+    def books(self, first: str, last: str) -> tuple[Account, Account]:
+        """Return the money of two months, read at one moment; who holds a slot is not said."""
+
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Return which of these ids no job has, nor had one that was forgotten."""
 
@@ -107,14 +113,18 @@ class JobStore(Protocol):
         """Return every job that has not ended, or whose end is not closed; oldest first."""
 
     def outbox(self) -> Mapping[str, int]:
-        """Return the jobs whose last change of state is not published yet, each with its version.
+        """Return the jobs of which something is not published yet, each with the version that was written last.
 
-        A change gets in here by the very write that makes it.
+        A write gets in here by itself, but for a quiet one.
         """
 
-    def mark_published(self, job_id: str, version: int) -> None:
-        """Mark the change of this version, and any before it, as published; do nothing if there is a later one.
+    def left(self, job_id: str) -> Sequence[ChangeNotice] | None:
+        """Return the changes of state that are in the outbox for this job; None: not known, the last one is."""
 
+    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
+        """Mark this version as published, with every change from ``since`` on; do nothing where there is more.
+
+        Returns whether nothing else was there: then nobody has written the job since this version, but quietly.
         Raises EventsUnavailableError where that cannot be kept: it is published once more then.
         """
 

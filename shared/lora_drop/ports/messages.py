@@ -34,8 +34,8 @@ class DeadLetters(Protocol):
 class Events(Protocol):
     """The event bus that gets a job's changes, and when its proof sheet is ready."""
 
-    def emit(self, event: StatusChange | ProofSheetReady) -> None:
-        """Publish an event, at least once; gives up soon and raises EventsUnavailableError."""
+    def emit(self, *events: StatusChange | ProofSheetReady) -> None:
+        """Publish events, each at least once; gives up soon and raises EventsUnavailableError."""
 
 
 class StatusCheckTrigger(Protocol):

@@ -60,11 +60,11 @@ class AccountBalance:
         balance = self.balances.usd() if self.balances else None
         if balance is None:
             return None
-        account = self.jobs.account(month_of(now))
         # A training that was sent before the month turned is paid for from the same balance.
-        earlier = self.jobs.account(month_of(now.replace(day=1) - timedelta(days=1))).reserved_usd
-        ceiling = account.spent_usd + balance - earlier
-        return AccountLimit(now, balance, account.reserved_usd + earlier, ceiling)
+        last_month = month_of(now.replace(day=1) - timedelta(days=1))
+        earlier, account = self.jobs.books(last_month, month_of(now))
+        ceiling = account.spent_usd + balance - earlier.reserved_usd
+        return AccountLimit(now, balance, account.reserved_usd + earlier.reserved_usd, ceiling)
 
 
 def _by_a_person(job: Job) -> bool:

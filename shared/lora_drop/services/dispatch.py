@@ -46,6 +46,7 @@ from lora_drop.services.dataset_urls import DatasetUrl, DatasetUrls
 from lora_drop.services.deduplication import Deduplication
 from lora_drop.services.proof_sheets import report_picture
 from lora_drop.services.record import Record
+from lora_drop.services.unpublished import Unpublished
 
 SETTLE_ATTEMPTS = 5
 MAX_TURNS = 100
@@ -80,18 +81,35 @@ class Dispatcher:
     webhook_secret: Callable[[], bytes]
 
     def submit_waiting(
-        self, *, began: datetime | None = None, fresh: Job | None = None
+        self,
+        *,
+        began: datetime | None = None,
+        fresh: Job | None = None,
+        states: Sequence[Job] = (),
     ) -> tuple[Job, ...]:
         """Send waiting jobs, the oldest first, as long as there are slots, money and time.
 
         Returns what became of each whose turn came. ``began``: since when the caller lives, where it
-        has done something else before; ``fresh``: the job as it has just written it. Raises FalUnavailableError where
-        there is no secret to make the webhook's address with.
+        has done something else before; ``fresh``: the job as it has just written it, and ``states`` what of it is not
+        published yet: that is done with what comes of it, or else before another job's turn. Raises
+        FalUnavailableError where there is no secret to make the webhook's address with.
         """
         began = began or self.record.clock()
+        unpublished = Unpublished(self.record, fresh, states)
+        try:
+            return self._sent(began, fresh, unpublished)
+        except Exception:
+            unpublished.publish()
+            raise
+
+    def _sent(
+        self, began: datetime, fresh: Job | None, unpublished: Unpublished
+    ) -> tuple[Job, ...]:
         sent: list[Job] = []
         for _ in range(MAX_TURNS):
             job, alone = self.record.jobs.first_waiting(fresh)
+            if job is None or fresh is None or job.job_id != fresh.job_id:
+                unpublished.publish()
             fresh = None  # another invocation may have changed it, once its turn was in vain
             if job is None:
                 break
@@ -101,28 +119,30 @@ class Dispatcher:
                 self.inbox.announce(job.dataset)
                 break
             try:
-                sent.append(self._turn(job))
+                sent.append(self._turn(job, unpublished.states_of(job)))
             except NoSlotError:
                 break
             except ConflictError:
                 continue  # another invocation sent it, or stopped it
+            unpublished.over(job)
             report_picture(self.inbox, sent[-1])
             if sent[-1].status is Status.READY or _stands_in_everybodys_way(sent[-1]):
                 break
             if alone:
                 break  # whoever puts a job behind it looks at the line afterwards
+        unpublished.publish()
         return tuple(sent)
 
-    def _turn(self, job: Job) -> Job:
+    def _turn(self, job: Job, states: Sequence[Job]) -> Job:
         """Return what becomes of the oldest waiting job; raises NoSlotError and ConflictError."""
         request: SubmissionRequest | Problem
         try:
             request = self._request_for(job)
         except DatasetRejectedError as gone:
             # A dataset that was deleted before it was sent is not to be trained.
-            return self.record.move(job, Status.CANCELLED, problems=gone.problems)
+            return self.record.move(job, Status.CANCELLED, states=states, problems=gone.problems)
         except NotSubmittedError:
-            return self.record.set_problems(job, FAL_UNREACHABLE)
+            return self.record.set_problems(job, FAL_UNREACHABLE, states=states)
         except DatasetUnreadableError:
             # One that cannot be read must not stand before all the others.
             request = DATASET_UNREADABLE
@@ -130,13 +150,13 @@ class Dispatcher:
             request = refused.problem
         if isinstance(request, SubmissionRequest):
             try:
-                return self._pay(job, request)
+                return self._pay(job, request, states)
             except BalanceTooLowError as low:
                 cost = job.estimated_cost_usd or 0.0
                 request = balance_too_low(cost, low.balance_usd, low.reserved_usd)
             except OverBudgetError:
                 request = over_budget(job.estimated_cost_usd or 0.0, self.limits.monthly_usd or 0.0)
-        return self.record.move(job, Status.HELD, problems=(request,))
+        return self.record.move(job, Status.HELD, states=states, problems=(request,))
 
     def _request_for(self, job: Job) -> SubmissionRequest | Problem:
         """Return what is to be sent, or what a person has to see to first; raises what delivery raises."""
@@ -200,7 +220,7 @@ class Dispatcher:
             return None
         return self.addresses.of_checkpoint(weights)
 
-    def _pay(self, job: Job, request: SubmissionRequest) -> Job:
+    def _pay(self, job: Job, request: SubmissionRequest, states: Sequence[Job]) -> Job:
         """Write the intent, POST once, write what came of it.
 
         No intent is written when a job that was given up has got its result meanwhile. An invocation
@@ -209,19 +229,21 @@ class Dispatcher:
         arguments = self._arguments(job, request)
         webhook_url = self._webhook_url(job)
         intent = self._intend(job, request)
+        states = (*states, intent)
         try:
             receipt = self.fal.submit(job.application, arguments, webhook_url=webhook_url)
         except ThrottledError:
-            return self._settle(intent, Status.READY, problems=(FAL_BUSY,))
+            return self._settle(intent, Status.READY, states, problems=(FAL_BUSY,))
         except NotSubmittedError:
-            return self._settle(intent, Status.READY, problems=(FAL_UNREACHABLE,))
+            return self._settle(intent, Status.READY, states, problems=(FAL_UNREACHABLE,))
         except SubmissionRefusedError as refused:
             to = Status.HELD if refused.held else Status.FAILED
-            return self._settle(intent, to, problems=(refused.problem,))
+            return self._settle(intent, to, states, problems=(refused.problem,))
         except SubmissionUnknownError as unknown:
             problem = submission_unknown(str(unknown))
-            return self._settle(intent, Status.SUBMIT_UNKNOWN, problems=(problem,))
-        return self._settle(intent, Status.SUBMITTED, request_id=receipt.request_id, problems=())
+            return self._settle(intent, Status.SUBMIT_UNKNOWN, states, problems=(problem,))
+        sent = {"request_id": receipt.request_id, "problems": ()}
+        return self._settle(intent, Status.SUBMITTED, states, **sent)
 
     def _intend(self, job: Job, request: SubmissionRequest, *, fresh: bool = False) -> Job:
         """Write the intent, with its slot and its money; raises BalanceTooLowError where fal's balance ends first.
@@ -245,7 +267,7 @@ class Dispatcher:
                 raise BalanceTooLowError(limit.balance_usd, limit.reserved_usd) from error
         return self._intend(job, request, fresh=True)
 
-    def _settle(self, intent: Job, to: Status, **changes: Any) -> Job:
+    def _settle(self, intent: Job, to: Status, states: Sequence[Job], **changes: Any) -> Job:
         """Write what came of the POST, even where a fact from fal was faster than this write.
 
         fal's webhook may come before the answer to the POST was written down; it then has adopted
@@ -254,7 +276,7 @@ class Dispatcher:
         job = intent
         for _ in range(SETTLE_ATTEMPTS):
             try:
-                return self.record.move(job, to, **changes)
+                return self.record.move(job, to, states=states, **changes)
             except ConflictError:
                 job = self.record.jobs.get(intent.job_id) or intent
                 if not _still_open(job, intent) or to not in TRANSITIONS[job.status]:

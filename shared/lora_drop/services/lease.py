@@ -90,7 +90,7 @@ class JobLease:
             self._write(lease=over)
         else:
             self._change(lease=over, problems=problems, version=self.kept.version + 1)
-            self.record.write(self.kept, self.job)
+            self.job = self.record.write(self.kept, self.job)
         return self.job
 
     def end(self, to: Status, **changes: Any) -> Job:
@@ -101,7 +101,7 @@ class JobLease:
 
     def _write(self, **changes: Any) -> None:
         after = self.job.model_copy(update={**changes, "version": self.kept.version + 1})
-        self.record.jobs.replace(self.kept, after)
+        self.record.jobs.replace(self.kept, after, quiet=True)
         self.job = self.kept = after
 
     def _change(self, **changes: Any) -> None:

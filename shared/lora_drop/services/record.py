@@ -1,6 +1,6 @@
 """Every change of a job: one conditional write, then the files a person reads, then an event."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -54,19 +54,26 @@ class Record:
 
         Raises JobForgottenError and ConflictError.
         """
+        job, added = self.add(job, claim=claim, unchanged=unchanged)
+        if added:
+            self.publish(job, job)
+        return job
+
+    def add(
+        self, job: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()
+    ) -> tuple[Job, bool]:
+        """Return the same, and whether it is this new job, which is then still to be published."""
         if self.jobs.add(job, claim=claim, unchanged=unchanged):
-            self.publish_files(job)
-            self.publish_event(job)
-            return job
-        return self.jobs.get(job.job_id) or job
+            return job, True
+        return self.jobs.get(job.job_id) or job, False
 
     def known(self, job_id: str) -> Job:
         """Return the job of this id, as it stands; raises JobNotFoundError, and JobForgottenError."""
         return known(self.jobs, job_id)
 
-    def move(self, job: Job, to: Status, **changes: Any) -> Job:
+    def move(self, job: Job, to: Status, *, states: Sequence[Job] = (), **changes: Any) -> Job:
         """Return the job one step on, written and published; raises ConflictError and writes nothing then."""
-        return self.write(job, job.move(to, now=self.clock(), **changes))
+        return self.write(job, job.move(to, now=self.clock(), **changes), states=states)
 
     def intend(
         self, job: Job, to: Status, *, limits: Limits, unchanged: Sequence[Job], **changes: Any
@@ -81,37 +88,76 @@ class Record:
         return moved
 
     def write(
-        self, before: Job, after: Job, *, claim: Claim | None = None, unchanged: Sequence[Job] = ()
+        self,
+        before: Job,
+        after: Job,
+        *,
+        claim: Claim | None = None,
+        unchanged: Sequence[Job] = (),
+        states: Sequence[Job] = (),
     ) -> Job:
         """Write several steps at once, publish the files, and an event where the state has changed.
 
-        Raises ConflictError and writes nothing then.
+        ``states``: as they were written before and not published yet. Raises ConflictError and writes nothing then.
         """
+        if after.troubled:
+            after = after.model_copy(update={"error_file": True})
         self.jobs.replace(before, after, claim=claim, unchanged=unchanged)
-        self.publish_files(after)
-        if after.status is not before.status:
-            self.publish_event(after)
+        new = () if after.status is before.status else (after,)
+        self.publish(after, *states, *new)
         return after
 
-    def set_problems(self, job: Job, *problems: Problem, **changes: Any) -> Job:
+    def set_problems(
+        self, job: Job, *problems: Problem, states: Sequence[Job] = (), **changes: Any
+    ) -> Job:
         """Return the job where it stands, with what is in its way, written and published."""
-        update = {**changes, "version": job.version + 1, "problems": problems}
-        return self.write(job, job.model_copy(update=update))
+        return self.write(job, _with_problems(job, problems, changes), states=states)
 
-    def publish_event(self, job: Job) -> bool:
-        """Publish the job's state as an event; return False where that has to be done later.
+    def publish(self, job: Job, *states: Job) -> None:
+        """Write the files of a job as it was just written, then an event for each of these states of it.
 
-        The write of a change puts it into the outbox, where it stays until it is published: if this
-        call fails or never happens, the reconciler's next round publishes it. A picture of a proof sheet has no
-        events: the training's sheet says what came of it.
+        What is taken out of the outbox afterwards says whether anybody has written the job meanwhile: that writer's
+        files may lie under ours, and are written again. An event that cannot be published now stays in the outbox.
         """
         if job.picture is not None:
-            return True
+            self.publish_files(job)
+            return
+        self._write_files(job)
+        if not self._told(job, states):
+            newest = self.jobs.get(job.job_id)
+            if newest is not None and newest.version > job.version:
+                self.publish_files(newest)
+
+    def _told(self, job: Job, states: Sequence[Job]) -> bool:
+        """Publish these states; return whether nothing else of the job was left to be published."""
+        # Of an intent nothing is told: it is in the history of what came of it.
+        told = [self._change(each) for each in states if each.status is not Status.SUBMITTING]
+        since = min((each.version for each in states), default=job.version)
         try:
-            change = StatusChange.of(
-                job, bucket=self.results.bucket, with_reference=self.reference_in_events
-            )
-            self.events.emit(change)
+            if told:
+                self.events.emit(*told)
+            return self.jobs.mark_published(job.job_id, job.version, since)
+        except EventsUnavailableError:
+            return False
+
+    def _change(self, job: Job) -> StatusChange:
+        return StatusChange.of(
+            job, bucket=self.results.bucket, with_reference=self.reference_in_events
+        )
+
+    def publish_left(self, job: Job) -> bool:
+        """Publish what its writers have left in the outbox of this job; return False where that has to be done later."""
+        left = self.jobs.left(job.job_id)
+        job = self.publish_files(job)
+        now = self._change(job)
+        bucket, reference = self.results.bucket, self.reference_in_events
+        found = [
+            each.change_of(job, bucket=bucket, with_reference=reference) for each in left or ()
+        ]
+        told = [now] if left is None else [each for each in found if each is not None]
+        try:
+            if told:
+                self.events.emit(*told)
             self.jobs.mark_published(job.job_id, job.version)
         except EventsUnavailableError:
             return False
@@ -157,7 +203,14 @@ class Record:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
         if job.troubled:
             self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
-        elif job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history):
+        elif job.error_file is not False and (
+            job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history)
+        ):
             self.results.remove(job.prefix + ERROR_FILE)
         if self.latest is not None:
             self.latest.add(job)
+
+
+def _with_problems(job: Job, problems: Sequence[Problem], changes: Mapping[str, Any]) -> Job:
+    update = {**changes, "version": job.version + 1, "problems": tuple(problems)}
+    return job.model_copy(update=update)

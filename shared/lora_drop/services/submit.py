@@ -1,7 +1,10 @@
 """A dataset has come: it is checked for free, deduplicated, and put into the waiting queue."""
 
-from dataclasses import dataclass, field
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
 
+from lora_drop.datasets.archives import WINDOW, HeldReader
 from lora_drop.datasets.dataset import content_digest
 from lora_drop.datasets.owner_metadata import forced, kept_owner_fields, owner_fields, proof_wanted
 from lora_drop.datasets.reports import html_text, json_text
@@ -22,6 +25,10 @@ from lora_drop.services.mend import Mender
 from lora_drop.services.proof_sheets import ProofOrders, ordered_sheet, sheet_of_earlier
 from lora_drop.services.record import Record
 from lora_drop.services.result_page import write_result_page
+
+CHECKED_SOON = (
+    64 * 1024**2
+)  # bytes; a larger dataset is checked for longer than nothing may be seen of it
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,30 +71,51 @@ class Submitter:
         if isinstance(found, OpenDataset):
             kept = kept_owner_fields(found.metadata, self.notify_hosts)
             new = new.model_copy(update=kept)
-        job = self.record.open(new)
+        job, added = self.record.add(new)
+        # What is published with the verdict, where that comes at once.
+        states: tuple[Job, ...] = (job,) if added else ()
+        if added and version.size > CHECKED_SOON:
+            self.record.publish(job, *states)
+            states = ()
         if job.fetching and isinstance(found, OpenDataset):
             # S3's event is often faster than the worker that has fetched it.
             job = self.record.write(job, job.arrived(version, now=self.record.clock()))
         if job.status is Status.RECEIVED and not job.fetching:
-            job = self._still_waiting(job, found) or self._check(job, found)
-        sent = self.dispatcher.submit_waiting(began=began, fresh=job)
+            job, states = self._checked(job, found, states)
+        sent = self.dispatcher.submit_waiting(began=began, fresh=job, states=states)
         now = next((each for each in sent if each.job_id == job.job_id), None)
-        now = now or self.record.jobs.get(job.job_id) or job
-        if now.version == job.version:
-            # What an earlier run has written and died before it published.
-            self.record.publish_again(now)
+        if now is None:
+            now = self.record.jobs.get(job.job_id) or job
+            if now.version == job.version and not states:
+                # What an earlier run has written and died before it published.
+                self.record.publish_again(now)
         return SubmitResult(now, sent)
+
+    def _checked(
+        self, job: Job, found: OpenDataset | DatasetRejectedError, states: tuple[Job, ...]
+    ) -> tuple[Job, tuple[Job, ...]]:
+        """Return the job after its check, and what of it is not published yet.
+
+        A job that waits to be sent is published with what comes of that, which is known a moment later.
+        """
+        after = self._still_waiting(job, found, states) or self._check(job, found, states)
+        ready = after.status is Status.READY
+        return after, ((*states, after) if ready else ())
 
     def _open(self, dataset: DatasetVersion) -> OpenDataset | DatasetRejectedError:
         try:
-            return self.datasets.open(dataset)
+            found = self.datasets.open(dataset)
+            small = found.version.size <= WINDOW
+            return replace(found, archive=HeldReader(found.archive)) if small else found
         except DatasetRejectedError as rejected:
             return rejected
         except DatasetUnreadableError as unreadable:
             message = f"{unreadable}. Make it readable, then drop it again."
             return DatasetRejectedError([Problem(code=DATASET_UNREADABLE.code, message=message)])
 
-    def _check(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job:
+    def _check(
+        self, job: Job, found: OpenDataset | DatasetRejectedError, states: Sequence[Job]
+    ) -> Job:
         try:
             if isinstance(found, DatasetRejectedError):
                 raise found
@@ -95,24 +123,24 @@ class Submitter:
             owner_fields(found.metadata, self.notify_hosts)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
-            return self._refused(job, *rejected.problems)
+            return self._refused(job, states, *rejected.problems)
         except INTERNAL_ERRORS as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self._refused(job, internal_error(mistake))
+            return self._refused(job, states, internal_error(mistake))
         if checked.good is None:
-            return self._refused(job, *checked.report.errors)
+            return self._refused(job, states, *checked.report.errors)
         try:
-            return self._placed(job, found, checked.good, earlier=trained)
+            return self._placed(job, found, checked.good, states, earlier=trained)
         except DatasetRejectedError as rejected:
             problems = rejected.problems
         except INTERNAL_ERRORS as mistake:
             problems = (internal_error(mistake),)
         self._reported(job, checked.refused(problems))
-        return self._refused(job, *problems)
+        return self._refused(job, states, *problems)
 
-    def _refused(self, job: Job, *problems: Problem) -> Job:
+    def _refused(self, job: Job, states: Sequence[Job], *problems: Problem) -> Job:
         # The report has all of them; a row holds 400 KB.
-        return self.record.move(job, Status.REJECTED, problems=first_of(problems))
+        return self.record.move(job, Status.REJECTED, states=states, problems=first_of(problems))
 
     def _reported(self, job: Job, checked: Checked) -> Checked:
         """Write the report before the verdict: after a crash in between the same is checked and written again."""
@@ -154,26 +182,47 @@ class Submitter:
             problems=(),
         )
 
-    def _placed(self, job: Job, found: OpenDataset, good: ValidDataset, *, earlier: bool) -> Job:
-        """Put the job into the waiting queue, or give it the result of the job with the same content, where there is one.
+    def _placed(
+        self,
+        job: Job,
+        found: OpenDataset,
+        good: ValidDataset,
+        states: Sequence[Job],
+        *,
+        earlier: bool,
+    ) -> Job:
+        """Put the job into the waiting queue, unpublished, or give it the result of the job with the same content, where there is one.
 
         Raises ConflictError when another job claims the content at the same moment.
         """
         ready = self._ready(job, found, good)
+        if not good.plan:
+            # Most contents are new: that is seen by the write, and only read where it is not so.
+            with suppress(ConflictError):
+                return self._claimed(job, ready, None, earlier=earlier)
         owner = self.record.jobs.owner(ready.content_digest or "")
         same = self._same(job, owner, earlier=earlier)
         if same is None:
-            claimed = ready.model_copy(
-                update={
-                    "clean": self._mended(job, found, good),
-                    "supersedes": owner,
-                    "force_retrain": not earlier,
-                }
-            )
-            return self.record.write(job, claimed, claim=Claim(owner))
+            clean = self._mended(job, found, good)
+            return self._claimed(job, ready, owner, clean=clean, earlier=earlier)
         if not same.terminal:
-            return self._waiting(job, same, ready.content_digest)
-        return self._given(job, ready, self._with_sheet(same, found), found)
+            return self._waiting(job, same, ready.content_digest, states)
+        return self._given(job, ready, self._with_sheet(same, found), found, states)
+
+    def _claimed(
+        self,
+        job: Job,
+        ready: Job,
+        owner: str | None,
+        *,
+        clean: StoredFile | None = None,
+        earlier: bool,
+    ) -> Job:
+        """Return the job as the one for its content, in the place of this one; it is not published yet. Raises ConflictError."""
+        update = {"clean": clean, "supersedes": owner, "force_retrain": not earlier}
+        claimed = ready.model_copy(update=update)
+        self.record.jobs.replace(job, claimed, claim=Claim(owner))
+        return claimed
 
     def _with_sheet(self, same: Job, found: OpenDataset) -> Job:
         """Return the earlier job, with a proof sheet where this dataset orders one and that LoRA has none.
@@ -208,7 +257,9 @@ class Submitter:
         key = job.prefix + CLEAN_COPY
         return self.record.results.write_pieces(key, pieces, "application/zip", expires=True)
 
-    def _given(self, job: Job, ready: Job, same: Job, found: OpenDataset) -> Job:
+    def _given(
+        self, job: Job, ready: Job, same: Job, found: OpenDataset, states: Sequence[Job]
+    ) -> Job:
         """Return the end of a job that had been trained before: the earlier files, and no training to pay."""
         done = job.move(
             Status.SUCCEEDED,
@@ -231,22 +282,27 @@ class Submitter:
         self.record.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
         write_result_page(self.record.results, done)
         # If the other job is forgotten at this moment, these files go with it.
-        return self.record.write(job, done, unchanged=(same,))
+        return self.record.write(job, done, unchanged=(same,), states=states)
 
-    def _still_waiting(self, job: Job, found: OpenDataset | DatasetRejectedError) -> Job | None:
+    def _still_waiting(
+        self, job: Job, found: OpenDataset | DatasetRejectedError, states: Sequence[Job]
+    ) -> Job | None:
         """Return the job, where another with its content is still at work; its photos need no second look."""
         if job.content_digest is None or isinstance(found, DatasetRejectedError):
             return None
         owner = self.record.jobs.owner(job.content_digest)
         same = self._same(job, owner, earlier=not forced(found.metadata))
-        return (
-            None if same is None or same.terminal else self._waiting(job, same, job.content_digest)
-        )
+        if same is None or same.terminal:
+            return None
+        return self._waiting(job, same, job.content_digest, states)
 
-    def _waiting(self, job: Job, same: Job, content_digest: str | None) -> Job:
+    def _waiting(
+        self, job: Job, same: Job, content_digest: str | None, states: Sequence[Job]
+    ) -> Job:
         """Return where it stands: the reconciler announces it every round until the other has ended."""
         problem = waits_for(same.job_id, held=same.status is Status.HELD)
         if problem in job.problems:
             self.record.publish_again(job)
             return job
-        return self.record.set_problems(job, problem, content_digest=content_digest)
+        known = {"content_digest": content_digest}
+        return self.record.set_problems(job, problem, states=states, **known)

@@ -39,7 +39,7 @@ class Outbox:
                 # It was forgotten, so no event names it.
                 self.record.jobs.mark_published(job_id, version)
             elif now - job.since >= LEFT_AFTER:
-                heard = self.record.publish_event(job)
+                heard = self.record.publish_left(job)
                 left += not heard
         return left
 

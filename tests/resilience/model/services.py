@@ -60,8 +60,9 @@ class _Unpublished(Record):
     def has_settled(self, job: Job) -> bool:
         return bool(job)  # the clock stands still
 
-    def publish_event(self, job: Job) -> bool:
-        return bool(job)
+    def publish(self, job: Job, *states: Job) -> None:
+        assert all(each.job_id == job.job_id for each in states)
+        self.publish_files(job)
 
 
 class _NoLatest(LatestLoras):
@@ -129,6 +130,7 @@ class ServiceFactory:
                 "results",
                 bucket="models",
                 reader=_no_page,
+                read=_no_page,
                 write=nothing,
                 remove=nothing,
                 abort=nothing,
@@ -215,5 +217,5 @@ CALLS: Mapping[str, Callable[[_Services, Call, Mapping[str, DatasetVersion]], ob
 )
 
 
-def _no_page(_: object) -> NoReturn:
+def _no_page(*_: object) -> NoReturn:
     raise DatasetUnreadableError("no page")

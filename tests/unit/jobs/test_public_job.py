@@ -176,7 +176,8 @@ PUBLISHED: dict[str, Any] = {
 }
 # Fields of a job that no person and no program outside the stack gets to see.
 PRIVATE = {"lease", "uploads", "artifacts", "held_for", "slot_released", "notify_url", "fetch"} | {
-    "picture"
+    "picture",
+    "error_file",
 }
 # The strings of an event, and why none of them can hold what a person wrote or a person's name.
 EVENT_STRINGS = {

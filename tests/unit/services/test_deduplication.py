@@ -11,7 +11,7 @@ from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import ConflictError, NotSubmittedError
 from lora_drop.jobs.job import DatasetVersion, Job
 from lora_drop.jobs.status import Status
-from tests.support.builders import BAD_IMAGE
+from tests.support.builders import BAD_IMAGE, with_exif
 from tests.support.memory_jobs import MemoryJobs
 from tests.support.queue import PHOTOS, RENAMED, again, first, later
 from tests.support.world import World
@@ -146,6 +146,33 @@ def test_simultaneous_duplicates_pay_once(busy: World) -> None:
     second: DatasetVersion = busy.drop("portrait/copy.zip", images=0, members=RENAMED)
 
     class Meanwhile(MemoryJobs):
+        def replace(self, before: Job, after: Job, **given: Any) -> None:
+            if busy.jobs is self:
+                busy.jobs = MemoryJobs(self.rows, self.contents)
+                busy.submit(second)
+            super().replace(before, after, **given)
+
+    busy.jobs = Meanwhile(busy.jobs.rows, busy.jobs.contents)
+    dataset = busy.drop("portrait/ada.zip", images=0, members=PHOTOS)
+    for _ in range(2):
+        waiting = busy.submit(dataset)
+        assert (waiting.status, waiting.problems[0].code) == (
+            Status.RECEIVED,
+            "duplicate_in_progress",
+        )
+    assert len(busy.fal.posts) == 1
+
+
+@pytest.mark.promise("never pay twice")
+def test_duplicate_that_has_to_be_mended_pays_once(busy: World) -> None:
+    """Of two duplicates at the same moment one is paid, also where a clean copy is made between the look and the write."""
+    photos = [with_exif(number) for number in range(12)]
+    one, other = (
+        {f"{name}-{number}.jpg": photo for number, photo in enumerate(photos)} for name in "ab"
+    )
+    second: DatasetVersion = busy.drop("portrait/copy.zip", images=0, members=other)
+
+    class Meanwhile(MemoryJobs):
         def owner(self, content_digest: str) -> str | None:
             found = super().owner(content_digest)
             busy.jobs = MemoryJobs(self.rows, self.contents)
@@ -153,15 +180,10 @@ def test_simultaneous_duplicates_pay_once(busy: World) -> None:
             return found
 
     busy.jobs = Meanwhile(busy.jobs.rows, busy.jobs.contents)
-    dataset = busy.drop("portrait/ada.zip", images=0, members=PHOTOS)
+    dataset = busy.drop("portrait/ada.zip", images=0, members=one)
     with pytest.raises(ConflictError):
         busy.submit(dataset)
-    redelivered = busy.submit(dataset)
-
-    assert (redelivered.status, redelivered.problems[0].code) == (
-        Status.RECEIVED,
-        "duplicate_in_progress",
-    )
+    assert busy.submit(dataset).problems[0].code == "duplicate_in_progress"
     assert len(busy.fal.posts) == 1
 
 

@@ -146,7 +146,7 @@ def test_forgotten_training_pays_no_picture(world: World) -> None:
 
     world.results.has = changes_meanwhile  # type: ignore[method-assign]
     with pytest.raises(ConflictError):
-        world.dispatcher._turn(pictures(world, training)[0])
+        world.dispatcher._turn(pictures(world, training)[0], ())
     assert len(world.fal.posts) == 1
 
 

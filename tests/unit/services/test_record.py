@@ -10,6 +10,7 @@ import pytest
 
 from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError, EventsUnavailableError, SubmissionRefusedError
+from lora_drop.jobs.events import StatusChange
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.services.record import SETTLED_AFTER
@@ -102,7 +103,7 @@ def test_every_change_is_published(world: World) -> None:
         (Status.READY, ready.version),
     ]
     assert world.jobs.outbox() == {}
-    world.record.publish_event(job)
+    world.record.publish(job, job)
     assert len(world.events.changes) == 3
     assert len(set(world.events.changes)) == 2
 
@@ -129,7 +130,7 @@ def test_bus_failure_delays_events(world: World) -> None:
     world.clock.now += timedelta(minutes=5)
     tally = world.reconciler.reconcile()
     assert kept == {job.job_id: job.version}
-    assert world.events.published() == [(job.job_id, "READY")]
+    assert world.events.published() == [(job.job_id, "RECEIVED"), (job.job_id, "READY")]
     assert (tally.untold, world.jobs.outbox()) == (0, {})
 
 
@@ -142,6 +143,38 @@ def test_killed_publisher_is_made_up_for(world: World, minutes: int, published: 
     world.reconciler.reconcile()
     world.reconciler.reconcile()
     assert world.events.published() == [(job.job_id, status) for status in published]
+
+
+@pytest.mark.promise("it can be operated")
+def test_every_change_of_a_dead_writer_is_published(world: World) -> None:
+    """Each change that its writer could not publish is published by the reconciler, with the files of the last one."""
+    job, _ = world.record.add(make_job())
+    ready = job.move(Status.READY, now=world.clock())
+    world.jobs.replace(job, ready)
+    intended = world.record.intend(ready, Status.SUBMITTING, limits=world.limits, unchanged=())
+    world.clock.now += timedelta(minutes=1)
+    world.reconciler.reconcile()
+    assert world.events.published() == [
+        (job.job_id, status) for status in ("RECEIVED", "READY", "SUBMITTING")
+    ]
+    assert [each.version for each in world.events.changes] == [1, 2, 3]
+    assert json.loads(world.results.text(job, "status.json") or "")["status"] == intended.status
+    assert world.jobs.outbox() == {}
+
+
+@pytest.mark.promise("it can be operated")
+def test_overtaken_writer_leaves_the_newest_files(world: World) -> None:
+    """A writer that is overtaken, even by what is no change of state, ends with the newest files."""
+    job = world.record.open(make_job())
+    ready = job.move(Status.READY, now=world.clock())
+    world.jobs.replace(job, ready)
+    world.record.set_problems(ready, Problem(code="x", message="Overtaken."))
+    world.record.publish(ready, ready)
+    assert "Overtaken." in (world.results.text(job, "status.json") or "")
+    world.clock.now += timedelta(minutes=1)
+    world.reconciler.reconcile()
+    assert set(world.events.published()) == {(job.job_id, "RECEIVED"), (job.job_id, "READY")}
+    assert world.jobs.outbox() == {}
 
 
 def test_removed_job_is_not_published(world: World) -> None:
@@ -197,7 +230,7 @@ def test_repeated_hold_is_marked(world: World, by: str, then: str, *, again: boo
 
 @pytest.mark.promise("nothing leaks")
 @pytest.mark.parametrize("status", list(Status))
-def test_event_has_no_personal_data(world: World, status: Status) -> None:
+def test_event_has_no_personal_data(status: Status) -> None:
     """An event has no personal data."""
     job = make_job(
         status,
@@ -207,9 +240,7 @@ def test_event_has_no_personal_data(world: World, status: Status) -> None:
     job = job.model_copy(
         update={"history": tuple(s.model_copy(update={"by": "ada"}) for s in job.history)}
     )
-    world.record.publish_event(job)
-
-    [published] = world.events.changes
+    published = StatusChange.of(job, bucket="models")
     text = published.model_dump_json()
     assert published.problems == ("image_damaged",)
     assert [word for word in ("anna", "arn:", '"by"', "https:", "TOK_") if word in text] == []

@@ -4,15 +4,17 @@
 reaches; ``contents_of`` goes through every byte of it. What both accept, every reader sees alike.
 """
 
-from lora_drop.datasets.archives.contents import Content, contents_of, read_member
+from lora_drop.datasets.archives.contents import WINDOW, Content, contents_of, read_member
 from lora_drop.datasets.archives.names import is_junk, is_misleading, path_of
-from lora_drop.datasets.archives.ranges import MeteredReader, RangedReader
+from lora_drop.datasets.archives.ranges import HeldReader, MeteredReader, RangedReader
 from lora_drop.datasets.archives.records import UTF8, Member
 from lora_drop.datasets.archives.structure import Structure, members_of, structure_of
 
 __all__ = [
     "UTF8",
+    "WINDOW",
     "Content",
+    "HeldReader",
     "Member",
     "MeteredReader",
     "RangedReader",

@@ -64,6 +64,25 @@ class MeteredReader:
         return data
 
 
+class HeldReader:
+    """A reader of a small file: the first read fetches all of it, and it is read no more."""
+
+    def __init__(self, archive: RangedReader) -> None:
+        self._archive = archive
+        self._held: bytes | None = None
+
+    @property
+    def size(self) -> int:
+        """In bytes."""
+        return self._archive.size
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Return the same as the file's own."""
+        if self._held is None:
+            self._held = self._archive.read(0, self.size)
+        return self._held[offset : offset + length]
+
+
 class TailReader:
     """A reader that has read the last bytes of its file, and asks for none of them again.
 
