@@ -198,8 +198,9 @@ class LambdaEnvironment:
         return DynamoJobs(self.aws.dynamodb, self.table)
 
     def add_job(self, job: Job) -> Job:
-        """This job, kept as if it had come this far here."""
+        """This job, kept and published as if it had come this far here."""
         assert self.jobs.add(job)
+        self.jobs.mark_published(job.job_id, job.version)
         return job
 
     def empty_table(self) -> None:
