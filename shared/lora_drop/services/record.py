@@ -203,8 +203,8 @@ class Record:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
         if job.troubled:
             self.results.write(job.prefix + ERROR_FILE, error_text(job), "text/plain")
-        elif job.error_file is not False and (
-            job.status is Status.SUCCEEDED or any(step.status.troubling for step in job.history)
+        elif any(step.status.troubling for step in job.history) or (
+            job.status is Status.SUCCEEDED and job.error_file is not False
         ):
             self.results.remove(job.prefix + ERROR_FILE)
         if self.latest is not None:

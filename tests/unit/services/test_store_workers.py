@@ -226,7 +226,7 @@ ANY_FAULT = pytest.mark.parametrize("fault", FAULTS, ids=["killed", "throttled"]
 @ANY_FAULT
 def test_no_fault_loses_result(at: int, *, after: bool, fault: Callable[[], BaseException]) -> None:
     """No fault at any effect loses a result or leaves anything behind."""
-    assert len(EFFECTS) == 22, "or the rest proves nothing"
+    assert len(EFFECTS) == 21, "or the rest proves nothing"
     run = CopyRun(Outcome(at=at, after=after, fault=fault))
     with pytest.raises((Killed, ThrottledError)):
         run.deliver()

@@ -180,7 +180,8 @@ def test_events_have_the_reference_where_the_stack_says_so(
     """An event has the owner's reference only from a stack that is set so, and no field for it otherwise."""
     record = replace(world.record, reference_in_events=bool(said))
     dataset = world.drop(metadata={"reference": "order 4711"})
-    replace(world.submitter, record=record).submit_dataset(dataset)
+    dispatcher = replace(world.dispatcher, record=record)
+    replace(world.submitter, record=record, dispatcher=dispatcher).submit_dataset(dataset)
     first = world.events.changes[0].model_dump(mode="json")
     assert {name: first[name] for name in first if name == "reference"} == said
 
