@@ -3,6 +3,7 @@
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
+from typing import Any
 
 import pytest
 
@@ -175,6 +176,11 @@ def test_waiting_job_says_so_again(late: World, status: Status) -> None:
 class Vanishing(MemoryJobs):
     def get(self, job_id: str) -> Job | None:
         return None if job_id.startswith("a-") else super().get(job_id)
+
+    def replace(self, before: Job, after: Job, **given: Any) -> None:
+        if before.request_id == "a":
+            raise ConflictError(before.job_id)
+        super().replace(before, after, **given)
 
 
 @pytest.mark.promise("never get stuck")
