@@ -176,6 +176,24 @@ def test_open_sheet_says_how_far(
     assert "$6.00 spent, and $0.07 for the proof sheet" in shown
 
 
+@pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
+def test_picture_that_waits_for_a_person_is_named(run: Run, api: Api, status: Status) -> None:
+    """A job whose proof sheet waits for a person says for which picture, why, and what to do."""
+    why = Problem(
+        code="budget_reached",
+        message="The budget is used up. Let it go on: lora-drop approve JOB",
+    )
+    api.answers = [
+        job_answer(status=Status.SUCCEEDED, proof=ProofSheet(pictures=PICTURES)),
+        job_answer(job_id=PICTURES[0], status=status, problems=(why,)),
+        job_answer(job_id=PICTURES[1], files=(MADE,)),
+    ]
+    shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
+    assert f"{PICTURES[0]} is {status}: the proof sheet waits for it" in shown
+    assert f"used up. Let it go on: lora-drop approve {PICTURES[0]} (budget_reached)" in shown
+    assert "1 of 2 pictures" in shown
+
+
 @pytest.mark.parametrize(
     ("status", "more"),
     [(Status.READY, ", and $0.14 for the proof sheet"), (Status.FAILED, "")],

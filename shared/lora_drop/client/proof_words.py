@@ -1,6 +1,7 @@
 """What is said of a proof sheet beside a training: its price, and how far its pictures are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from lora_drop.datasets.reports.markup import dollars
@@ -50,6 +51,13 @@ def is_open(job: Mapping[str, Any]) -> bool:
     return bool(job["status"] == Status.SUCCEEDED)
 
 
-def pictures_words(made: int, pictures: int) -> str:
-    """Return how far a sheet is that is not done: “2 of 4 pictures”."""
-    return f"{made:,} of {pictures:,} pictures" if made else UNDER_WAY
+@dataclass(frozen=True, slots=True)
+class SheetProgress:
+    """How far a proof sheet is that is not done: how many pictures there are, and the jobs that wait for a person."""
+
+    made: int = 0
+    held: Sequence[Mapping[str, Any]] = ()
+
+    def words(self, pictures: int) -> str:
+        """Return how far it is, of so many pictures: “2 of 4 pictures”."""
+        return f"{self.made:,} of {pictures:,} pictures" if self.made else UNDER_WAY
