@@ -84,6 +84,15 @@ def test_proof_sheet_has_its_price(train: Run, folder: Path, words: list[str], s
     assert said in result.stderr.partition("upload")[0]
 
 
+def test_untrained_phrase_is_said_before_the_upload(train: Run, folder: Path) -> None:
+    """A trigger phrase that no caption has is said in full before the training is paid for."""
+    for each in folder.glob("*.jpg"):
+        each.with_suffix(".txt").write_text("a portrait in daylight")
+    result = train(folder, "--trigger", "ada", "--no-wait")
+    before = result.stderr.partition("upload")[0]
+    assert "warning: None of the 12 captions has [trigger] or “ada”" in before
+
+
 @pytest.mark.parametrize(("words", "said"), [([], True), (["--no-proof"], False)])
 def test_stacks_own_proof_sheet_has_its_price(
     train: Run, stack: Stack, folder: Path, *, words: list[str], said: bool

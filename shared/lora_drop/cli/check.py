@@ -147,7 +147,7 @@ def accepted_here(
     a dataset that the stack would refuse.
     """
     from lora_drop.cli.command_line import command
-    from lora_drop.cli.reports import face_lines, findings, summary
+    from lora_drop.cli.reports import findings, summary, urgent_lines
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
     from lora_drop.datasets.owner_metadata import OURS, PROOF
@@ -168,7 +168,7 @@ def accepted_here(
         lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
         refused = f"{path}: {summary(report)}. Nothing was uploaded."
         raise CommandError("\n".join((*lines, refused)))
-    for line in face_lines(report.warnings, all_of_them=f"{again} shows all"):
+    for line in urgent_lines(report.warnings, all_of_them=f"{again} shows all"):
         display.say(line)
     ordered = metadata.get(PROOF, "").strip().lower()
     proof = ordered == "true" or (proof_sheet and not ordered)
