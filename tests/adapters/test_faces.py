@@ -1,6 +1,8 @@
 """Faces with the real models: the sample's portrait, whole, turned, close, covered and blurred."""
 
+import cmath
 import importlib.util
+import math
 import threading
 from pathlib import Path
 from typing import Any
@@ -96,6 +98,21 @@ def test_turned_face_is_found(turn: Image.Transpose, turns: int) -> None:
     there = mask.transpose(turn).getbbox()
     assert there
     assert np.allclose(_pixels(face.box, photo.transpose(turn).size), there, atol=12)
+
+
+@pytest.mark.parametrize("degrees", [-50, -45, -40, -35, 35, 40, 45, 50])
+def test_tilted_head_is_the_same_person(degrees: int) -> None:
+    """A head that is tilted as far as between upright and lying is compared as well as an upright one."""
+    photo = portrait()
+    tilted = photo.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(128,) * 3)
+    [upright], [face] = seen(photo).faces, seen(tilted).faces
+
+    assert FACES.similarities([upright.crop, face.crop])[0][1] > 0.8
+    left, top, right, bottom = _pixels(upright.box, photo.size)
+    middle = complex((left + right) / 2, (top + bottom) / 2) - complex(*photo.size) / 2
+    there = complex(*tilted.size) / 2 + middle * cmath.rect(1, math.radians(-degrees))
+    left, top, right, bottom = _pixels(face.box, tilted.size)
+    assert abs(there - complex((left + right) / 2, (top + bottom) / 2)) < 30
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:

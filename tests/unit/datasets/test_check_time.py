@@ -65,7 +65,7 @@ def test_what_is_called_best_fits(megapixels: float, most: int, faces: FacesSeen
     assert most * check_seconds(header, transparent=False, faces=faces) < MOST_SECONDS
 
 
-@pytest.mark.parametrize(("faces", "more"), [(None, 0.0), (FACE, 0.15), (FacesSeen(), 0.4)])
+@pytest.mark.parametrize(("faces", "more"), [(None, 0.0), (FACE, 0.3), (FacesSeen(), 0.4)])
 def test_seconds_of_looking_for_faces(faces: FacesSeen | None, more: float) -> None:
     for header in (photo(ImageFormat.JPEG), photo(ImageFormat.HEIF, megapixels=66)):
         without = check_seconds(header, transparent=False)
