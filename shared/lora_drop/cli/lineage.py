@@ -170,11 +170,13 @@ def _show_history(rows: Sequence[tuple[JobSummary, JobChanges | None]]) -> None:
 
 def _show_comparison(compared: Comparison) -> None:
     from lora_drop.cli.lineage_tables import comparison_lines
-    from lora_drop.client.comparison_rows import photo_names, photo_words
+    from lora_drop.client.comparison_rows import likeness_notes, photo_names, photo_words
 
     shown = output()
     for line in comparison_lines(compared):
         shown.console.print(line, soft_wrap=True)
+    for note in likeness_notes(compared):
+        shown.say(note)
     photos = compared.changes.photos
     if photos and (said := photo_words(photos)):
         shown.say(

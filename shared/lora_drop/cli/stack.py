@@ -249,7 +249,7 @@ def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
     """Wait for the proof sheet, and say how much its pictures look like the photos; raises CommandError."""
     from time import monotonic, sleep
 
-    from lora_drop.jobs.proof import ProofSheet
+    from lora_drop.jobs.proof import Likeness, ProofSheet
 
     until = monotonic() + PROOF_TIMEOUT
     sheet = ProofSheet()
@@ -258,9 +258,10 @@ def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
             raise CommandError(f"The proof sheet is not done yet: lora-drop job {job_id}")
         sleep(PROOF_ROUND)
         sheet = ProofSheet.model_validate(lora_drop.job(job_id)["proof"] or {})
-    words = sheet.likeness.words if sheet.likeness else ""
-    said = f"Looks like the photos: {words}." if words else sheet.note
-    display.say(f"The proof sheet has {len(sheet.pictures)} pictures. {said}".strip())
+    found = sheet.likeness or Likeness()
+    words = f"Looks like the photos: {found.words}." if found.words else sheet.note
+    said = (f"The proof sheet has {len(sheet.pictures)} pictures.", words, found.advice)
+    display.say(" ".join(filter(None, said)))
     display.say(lora_drop.stack.simulated)
 
 

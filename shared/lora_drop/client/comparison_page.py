@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lora_drop.client.comparison import Comparison
-from lora_drop.client.comparison_rows import comparison_rows, photo_words
+from lora_drop.client.comparison_rows import comparison_rows, likeness_notes, photo_words
 from lora_drop.client.differences import PhotoChanges
 from lora_drop.datasets.reports.markup import Html, named, tag
 from lora_drop.datasets.reports.page import document
@@ -62,7 +62,8 @@ def _table(compared: Comparison, names: tuple[str, str]) -> Html:
         )
         for row in comparison_rows(compared)
     ]
-    return tag("section", tag("table", _heads("", names), tag("tbody", *rows)))
+    notes = [tag("p", each) for each in likeness_notes(compared)]
+    return tag("section", tag("table", _heads("", names), tag("tbody", *rows)), *notes)
 
 
 def _photos(compared: Comparison) -> Html | None:

@@ -73,6 +73,13 @@ def likeness_words(job: JobSummary, whose: str = "") -> str:
     return f"{own} of {among:.2f}{whose}" if job.likeness < among else f"{own} (photos {among:.2f})"
 
 
+def likeness_notes(compared: Comparison) -> Iterator[str]:
+    """Yield for each of the two jobs what its likeness hides, with its id; nothing where it hides nothing."""
+    for job in (compared.a, compared.b):
+        if job.likeness_note:
+            yield f"{job.job_id}: {job.likeness_note}"
+
+
 def duration(seconds: float) -> str:
     """Return a time in minutes and seconds."""
     minutes, rest = divmod(round(seconds), MINUTE)

@@ -103,6 +103,7 @@ REMARKS: list[tuple[dict[str, Any], list[str]]] = [
     ({"file": None}, ["It was not made."]),
     ({"blackened": True, "likeness": None}, ["fal's safety checker has made it black."]),
     ({"likeness": None}, ["It has no face that can be compared."]),
+    ({"likeness": 0.09}, ["It shows another person than the photos."]),
     ({"copy_of": "anna.jpg"}, ["Is nearly the same as the photo anna.jpg."]),
 ]
 

@@ -96,9 +96,27 @@ def advice_on(likeness: Likeness, photos: int, trained: Trained) -> str:
     return " ".join((*_about_numbers(likeness, photos, trained), *_about_copies(likeness)))
 
 
+def reservations(likeness: Likeness) -> Iterator[str]:
+    """Yield what the median does not show: how many of the pictures count in it, and which of them are of another person.
+
+    Nothing where it is all or none of them: then the advice says it.
+    """
+    numbers = {each.number: each.likeness for each in likeness.pictures}
+    counted = {number: reached for number, reached in numbers.items() if reached is not None}
+    if 0 < len(counted) < len(numbers):
+        have = "has" if len(counted) == 1 else "have"
+        yield f"{len(counted)} of {len(numbers)} pictures {have} a face that can be compared."
+    others = [str(number) for number, reached in counted.items() if reached < OTHER_PERSON]
+    if 0 < len(others) < len(counted):
+        *rest, last = others
+        which = f"Pictures {', '.join(rest)} and {last} show" if rest else f"Picture {last} shows"
+        yield f"{which} another person."
+
+
 def _about_numbers(likeness: Likeness, photos: int, trained: Trained) -> Iterator[str]:
     if not likeness.pictures:
         return
+    yield from reservations(likeness)
     if likeness.among_photos is None:
         yield (
             f"One person's face is clear in {photos} of the photos, and at least {ENOUGH_FACES} are needed: how much "
@@ -106,7 +124,7 @@ def _about_numbers(likeness: Likeness, photos: int, trained: Trained) -> Iterato
         )
     elif likeness.likeness is None:
         yield f"The pictures have no face that can be compared. {_ways(trained)}"
-    elif likeness.likeness < OTHER_PERSON:
+    elif all(each.likeness is None or each.likeness < OTHER_PERSON for each in likeness.pictures):
         yield f"The pictures seem to show another person than the photos. {_ways(trained)}"
     elif likeness.likeness < LOW_LIKENESS * likeness.among_photos:
         yield f"The pictures look less like the person than the photos do. {_ways(trained)}"

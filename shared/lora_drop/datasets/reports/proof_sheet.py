@@ -183,6 +183,8 @@ def remarks_on(picture: ProofPicture, report: ProofReport) -> Iterator[str]:
         yield "fal's safety checker has made it black."
     elif picture.likeness is None and report.among_photos is not None:
         yield "It has no face that can be compared."
+    elif picture.likeness is not None and picture.likeness < OTHER_PERSON:
+        yield "It shows another person than the photos."
     if picture.copy_of is not None:
         yield f"Is nearly the same as the photo {picture.copy_of}."
 
