@@ -13,13 +13,13 @@ from lora_drop.cli.lineage import comparison_document
 from lora_drop.client.comparison import PICTURE_SIDE, small_picture
 from lora_drop.client.comparison_page import comparison_page
 from lora_drop.client.comparison_rows import comparison_rows, duration
-from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.reports.proof_sheet import proof_json
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.proof import Likeness, PictureLikeness, ProofSheet
 from lora_drop.jobs.status import Status
+from lora_drop.local.simulator_words import DRAWN
 from tests.support.client_fixtures import answering, connected
 from tests.support.lineage import FACTS, Served, proof, report_of, version
 from tests.support.photos import encoded, picture
