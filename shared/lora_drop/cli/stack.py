@@ -23,9 +23,11 @@ DEMO_TIMEOUT = 180.0  # seconds
 PROOF_TIMEOUT, PROOF_ROUND = 60.0, 1.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
 
-type Pictures = Annotated[
+# No `type` statement: typer looks into none, and would show neither the help nor the placeholder.
+Pictures = Annotated[
     Path | None,
     typer.Option(
+        metavar="DIR",
         help="Folder of photos that the simulator answers with in a proof sheet; else it draws.",
         file_okay=False,
         exists=True,
@@ -261,8 +263,8 @@ def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
     found = sheet.likeness or Likeness()
     words = f"Looks like the photos: {found.words}." if found.words else sheet.note
     said = (f"The proof sheet has {len(sheet.pictures)} pictures.", words, found.advice)
-    display.say(" ".join(filter(None, said)))
     display.say(lora_drop.stack.simulated)
+    display.say(" ".join(filter(None, said)))
 
 
 def _hold_against(
