@@ -112,10 +112,12 @@ def test_numbers_are_explained_where_there_are_some() -> None:
 def test_simulator_is_said_calmly() -> None:
     """A sheet without a number of a simulator's pictures says first who made them, and is no warning."""
     said = {"simulated": "A simulator drew them.", "advice": "The pictures have no face."}
-    page = Page(proof_html(make_sheet(likeness=None, **said)))
+    sheet = make_sheet(likeness=None, pictures=(make_picture(likeness=None),), **said)
+    page = Page(proof_html(sheet))
 
     assert page.with_class("plain")
     assert not page.with_class("advice")
+    assert "It has no face" not in page.text
     assert page.text.index("A simulator drew them.") < page.text.index("The pictures have no face.")
 
 

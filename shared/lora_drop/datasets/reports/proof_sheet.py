@@ -186,12 +186,17 @@ def remarks_on(picture: ProofPicture, report: ProofReport) -> Iterator[str]:
         yield picture.problem or "It was not made."
     elif picture.blackened:
         yield "fal's safety checker has made it black."
-    elif picture.likeness is None and report.among_photos is not None:
+    elif picture.likeness is None and report.among_photos is not None and not _is_drawn(report):
         yield "It has no face that can be compared."
     elif picture.likeness is not None and picture.likeness < OTHER_PERSON:
         yield "It shows another person than the photos."
     if picture.copy_of is not None:
         yield f"Is nearly the same as the photo {picture.copy_of}."
+
+
+def _is_drawn(report: ProofReport) -> bool:
+    """Return whether a simulator has drawn the pictures: it is said of all of them that none has a face."""
+    return bool(report.simulated) and report.likeness is None
 
 
 def _photos(report: ProofReport) -> Html | None:
