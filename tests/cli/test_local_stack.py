@@ -212,9 +212,10 @@ def test_pictures_are_decided_at_start(tmp_path: Path, program: Background) -> N
     assert _local(access).simulated == PHOTOS.format(folder)
     assert _local({**access, "fal_pictures": ""}).simulated == DRAWN
     assert _local({**access, "fal_simulated": False}).simulated == ""
+    others: list[dict[str, Any]] = [{}, {"pictures": None}, {"simulated": False}]
     said = {
         variables("http://127.0.0.1:1", up.fal.model_copy(update=changes)).get("SIMULATED_PICTURES")
-        for changes in ({}, {"pictures": None}, {"simulated": False})
+        for changes in others
     }
     assert said == {PHOTOS.format(folder), DRAWN, None}
 
