@@ -203,6 +203,12 @@ def test_ordered_sheet_is_in_estimate(run: Run, api: Api, status: Status, more: 
     assert f"estimate  $3.60{more}\n" in run("job", "ada-486fb2366b").stdout
 
 
+def test_made_sheet_stays_in_estimate(run: Run, api: Api) -> None:
+    made = ProofSheet(pictures=PICTURES, done_at=NOW)
+    api.answers = [job_answer(status=Status.SUCCEEDED, estimated_cost_usd=3.6, proof=made)]
+    assert "estimate  $3.60, and $0.07 for the proof sheet\n" in run("job", "ada-1").stdout
+
+
 @pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])
 def test_state_in_either_case(run: Run, api: Api, status: str) -> None:
     api.answers = [httpx.Response(200, json={"jobs": [], "next": None})]

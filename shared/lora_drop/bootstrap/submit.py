@@ -70,7 +70,14 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         from lora_drop.services.proof_sheets import ProofSheets
 
         record = self._record(self._results(self.settings.models_bucket))
-        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures, self.faces))
+        results = ProofResults(
+            record,
+            self.datasets,
+            self.pictures,
+            self.faces,
+            simulated=self.settings.simulated_pictures,
+        )
+        return ProofSheets(record, results)
 
     @cached_property
     def submitter(self) -> "Submitter":

@@ -318,7 +318,5 @@ def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) ->
         write(found)
     else:
         shown = output()
-        shown.job(found, sheet=progress)
-        if drop.stack.simulated and (found.get("proof") or {}).get("pictures"):
-            shown.say(drop.stack.simulated)
+        shown.job(found, sheet=progress, simulated=drop.stack.simulated)
         show_warnings(shown, warned)

@@ -27,7 +27,9 @@ def proof_usd(job: Mapping[str, Any]) -> float | None:
 
 
 def ordered_cost_words(job: Mapping[str, Any]) -> str:
-    """Return the same of a job that has not ended and whose sheet is ordered; empty where none is."""
+    """Return the same of a job that has pictures, or has not ended and whose sheet is ordered; else it is empty."""
+    if words := proof_cost_words(job):
+        return words
     proof = job.get("proof")
     ordered = proof is not None and proof.get("done_at") is None
     return cost_beside(sheet_usd()) if ordered and not Status(job["status"]).terminal else ""

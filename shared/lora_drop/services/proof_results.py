@@ -59,13 +59,15 @@ BROKEN = "The comparison itself broke, which is our mistake ({}). Please report 
 class ProofResults:
     """Compares the pictures of proof sheets with the photos, and writes their pages.
 
-    ``faces`` None: faces are not looked for in this stack, and a sheet has its pictures alone.
+    ``faces`` None: faces are not looked for in this stack, and a sheet has its pictures alone. ``simulated`` says of
+    the pictures that no LoRA has made them, where a simulator is the stack's fal.
     """
 
     record: Record
     datasets: DatasetStore
     pictures: Pictures
     faces: FaceComparer | None = None
+    simulated: str = ""
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -83,6 +85,7 @@ class ProofResults:
             broken = Likeness(advice=BROKEN.format(place_of(mistake)))
             sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": broken})
             report = plain_report(job, pictures, broken)
+            report = report.model_copy(update={"simulated": self.simulated})
             self._write(job.model_copy(update={"proof": sheet}), report)
         self._publish(job, sheet, report)
         return sheet
@@ -93,6 +96,7 @@ class ProofResults:
         likeness = comparison.likeness if comparison else None
         sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": likeness})
         report = report_on(job, pictures, seen, comparison, dataset)
+        report = report.model_copy(update={"simulated": self.simulated})
         self._write(job.model_copy(update={"proof": sheet}), report)
         return sheet, report
 
@@ -132,7 +136,7 @@ class ProofResults:
             photos=[name for name, _ in photos],
             pictures=list(found),
             faceless=[number for number in shown if number not in found],
-            trained=_trained(job, dataset),
+            trained=None if self.simulated else _trained(job, dataset),
         )
 
     def _look_at(self, job: Job, dataset: SeenDataset) -> None:

@@ -102,7 +102,7 @@ def row_of(document: Mapping[str, Any]) -> JobRow:
         created_at=job.created_at,
         usd=usd_of(job),
         percent=job.progress.percent if at_work and job.progress else None,
-        likeness=job.proof.likeness.likeness if job.proof and job.proof.likeness else None,
+        likeness=job.proof.likeness.short() if job.proof and job.proof.likeness else "",
         trigger_phrase=(job.parameters.trigger_phrase or None) if job.parameters else None,
         reference=job.reference,
     )
