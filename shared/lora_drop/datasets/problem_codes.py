@@ -230,6 +230,10 @@ DATASET: Mapping[str, Meaning] = {
         "The photos show many people, none of them in most.",
         "For a portrait, put in photos of one person; for a style or a thing, choose the preset style.",
     ),
+    "dataset_face_not_compared": refuses(
+        "Too few photos show one face clearly enough to say that all are of one person, which the stack requires.",
+        "Cut the person out of group photos, or put in photos that show this person alone.",
+    ),
     "dataset_face_one_angle": warns(
         "All photos show the face from one angle.",
         "Add photos from other angles: what no photo shows has to be guessed.",

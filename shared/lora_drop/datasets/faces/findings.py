@@ -8,7 +8,7 @@ from types import MappingProxyType
 from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
 from lora_drop.datasets.faces.groups import People, centre_similarities, people_in
 from lora_drop.datasets.faces.hints import can_be_compared, counted_faces, face_hints, mark_of
-from lora_drop.datasets.faces.thresholds import COMPARED_IN, ENOUGH_FACES
+from lora_drop.datasets.faces.thresholds import COMPARED_IN, ENOUGH_FACES, ENOUGH_SEEN
 from lora_drop.datasets.faces.variety import angle_hint, setting_hint
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameters import ResolvedParameters
@@ -85,7 +85,7 @@ def findings_of(
     The order of the photos changes nothing but the order of what is found. ``comparer`` is asked once, or not at all; without
     it nothing is said of whose faces they are, nor where that would take more than ``seconds``. ``alike``: the photos
     that look like an earlier one. ``require_one_person``: another person, no face at all, and that there is no time to
-    compare, are errors.
+    compare, or too little to see for it, are errors.
     """
     looked = [photo for photo in photos if photo.look.faces is not None]
     if not looked:
@@ -101,8 +101,8 @@ def findings_of(
     if not require_one_person:
         # Advice is not worth a dataset that is never trained, so nothing is said of the time.
         return FaceFindings((), (*warnings, *of_people), reports)
-    errors = tuple(map(_demanded, of_people))
-    return FaceFindings((*errors, _no_time(len(looked))) if late else errors, warnings, reports)
+    unseen = [_no_time(len(looked))] if late else _about_unseen(looked)
+    return FaceFindings((*map(_demanded, of_people), *unseen), warnings, reports)
 
 
 def findings_without_time(photos: int, *, require_one_person: bool) -> FaceFindings | None:
@@ -123,6 +123,21 @@ def _no_time(photos: int) -> Problem:
         message=f"The faces of {photos} photos cannot be compared in the time that the stack has for a check. "
         f"Choose 20 to 50 photos, or save smaller copies, and drop it again. {DEMANDED}",
     )
+
+
+def _about_unseen(photos: Sequence[Photo]) -> Iterator[Problem]:
+    """Yield that most photos do not show whose they are, however alike the others are; nothing where none has a face."""
+    clear = sum(can_be_compared(_seen(photo)) for photo in photos)
+    if not any(_seen(photo).faces for photo in photos):
+        return
+    if clear < ENOUGH_FACES or clear < ENOUGH_SEEN * len(photos):
+        least = max(ENOUGH_FACES, math.ceil(ENOUGH_SEEN * len(photos)))
+        yield Problem(
+            code="dataset_face_not_compared",
+            message=f"Only {clear} of {len(photos)} photos show one face clearly enough to be compared, so it cannot be said "
+            f"that all are of one person; of so many photos {least} have to. Cut the person out of group photos, or put in "
+            f"photos of this person alone. {DEMANDED}",
+        )
 
 
 def _seen(photo: Photo) -> FacesSeen:
