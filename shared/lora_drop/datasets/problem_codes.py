@@ -230,6 +230,10 @@ DATASET: Mapping[str, Meaning] = {
         "The photos show many people, none of them in most.",
         "For a portrait, put in photos of one person; for a style or a thing, choose the preset style.",
     ),
+    "dataset_face_no_time": warns(
+        "There was no time to look for faces in so many large photos, or to compare them.",
+        "Choose 20 to 50 photos, or save smaller copies of them; the training goes on without.",
+    ),
     "dataset_face_one_angle": warns(
         "All photos show the face from one angle.",
         "Add photos from other angles: what no photo shows has to be guessed.",
