@@ -116,6 +116,18 @@ def findings_without_time(photos: int, *, require_one_person: bool) -> FaceFindi
     return FaceFindings((), (_unasked("looked for", photos),))
 
 
+def findings_unavailable(photos: int, *, require_one_person: bool) -> FaceFindings:
+    """Return the same for a dataset whose faces cannot be looked for, though the stack is to: it lacks what that needs."""
+    problem = Problem(
+        code="dataset_face_unavailable",
+        message=f"Faces were not looked for in these {photos} photos: this stack lacks what that needs, so nothing is said of "
+        "whose they are. Who operates it finds in the submit function's log what is missing.",
+    )
+    if require_one_person:
+        return FaceFindings((_demanded(problem),))
+    return FaceFindings((), (problem,))
+
+
 def _demanded(problem: Problem) -> Problem:
     return problem.model_copy(update={"message": f"{problem.message} {DEMANDED}"})
 
