@@ -78,6 +78,9 @@ def submit_all(notice: S3Notice) -> None:
 
 def submit(dataset: DatasetVersion) -> None:
     """Submit one dataset, and count and log what became of it and of the jobs that were sent."""
+    if lack := bootstrap().faces_lack:
+        metrics.add_metric(Metric.FACES_UNAVAILABLE, MetricUnit.Count, 1)
+        logger.error("faces cannot be looked for", reason=lack)
     result = bootstrap().submitter.submit_dataset(dataset)
     rejected = [result.job] if result.job.status is Status.REJECTED else []
     for each in (*rejected, *result.sent):

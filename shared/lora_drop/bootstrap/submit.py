@@ -42,12 +42,21 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def faces(self) -> "OnnxFaces | None":
-        """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
-        if not self.settings.face_check:
+        """Return what finds and compares faces, which loads its models at first use; None where that is turned off or not possible."""
+        if not self.settings.face_check or self.faces_lack:
             return None
         from lora_drop.adapters.faces import OnnxFaces
 
         return OnnxFaces()
+
+    @cached_property
+    def faces_lack(self) -> str:
+        """Return what keeps faces from being looked for, though they are to be; empty where nothing does."""
+        if not self.settings.face_check:
+            return ""
+        from lora_drop.adapters.faces import what_faces_lack
+
+        return what_faces_lack()
 
     def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
@@ -108,6 +117,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
+                faces_unavailable=bool(self.faces_lack),
                 require_one_person=settings.require_one_person,
                 pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,

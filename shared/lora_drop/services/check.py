@@ -21,6 +21,7 @@ from lora_drop.datasets.faces.face import FaceComparer
 from lora_drop.datasets.faces.findings import (
     FaceFindings,
     findings_of,
+    findings_unavailable,
     findings_without_time,
     shows_a_person,
 )
@@ -116,6 +117,7 @@ class Checker:
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
     ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
+    ``faces_unavailable``: they are to be looked for, and cannot be; the report says so.
     ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
     take the place of ``pictures`` where a training is not of a person, and where there is no time to look for faces.
     """
@@ -127,6 +129,7 @@ class Checker:
     prepares: bool = False
     refuse_misspelled_folder: bool = False
     faces: FaceComparer | None = None
+    faces_unavailable: bool = False
     require_one_person: bool = False
     pictures_of_style: Pictures | None = None
     patience: float = PATIENCE
@@ -222,7 +225,8 @@ class Checker:
             state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, edits=edits, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings, faces)
-        state.faces_checked = faces is not None and not inspection.faces_left_out
+        unasked = inspection.faces_left_out or self.faces_unavailable
+        state.faces_checked = faces is not None and not unasked
         state.changes, state.layout = changes, layout
         state.errors += errors
         state.warnings += warnings
@@ -233,6 +237,10 @@ class Checker:
         """Return what is known of the faces; None where they are not asked about."""
         if not _shows_a_person(state):
             return None
+        if self.faces_unavailable:
+            return findings_unavailable(
+                len(layout.photos), require_one_person=self.require_one_person
+            )
         if inspection.faces_left_out:
             return findings_without_time(
                 len(layout.photos), require_one_person=self.require_one_person

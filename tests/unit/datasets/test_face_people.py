@@ -151,7 +151,13 @@ def test_three_faces_are_not_compared() -> None:
 def test_faces_are_compared_in_time_only() -> None:
     comparer = NamedFaces()
     photos = photos_of(ada=9, eve=1)
-    assert findings_of(photos, comparer, seconds=0.9) == findings_of(photos, None)
+    late, never = findings_of(photos, comparer, seconds=0.9), findings_of(photos, None)
+    assert late is not None
+    assert never is not None
+    assert {each.code for each in late.warnings} - {each.code for each in never.warnings} == {
+        "dataset_face_no_time"
+    }
+    assert late.reports == never.reports
     strict = findings_of(photos, comparer, seconds=0.9, require_one_person=True)
     assert strict is not None
     assert [error.code for error in strict.errors] == ["dataset_check_too_long"]
