@@ -1,6 +1,6 @@
 """A dataset has arrived: S3's event, in the inbox queue or bare; or the pictures of a proof sheet have ended."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -40,23 +40,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         handle,
         Metric.DATASET_FAILED,
         observers,
+        again=partial(handle, again=True),
     )
 
 
-def handle(body: str) -> None:
-    """Do what a message of the inbox queue is about."""
+def handle(body: str, *, again: bool = False) -> None:
+    """Do what a message of the inbox queue is about; ``again``: it was delivered before."""
     message = inbox_message(body)
     if isinstance(message, ProofRequest):
-        finish_proof(message.proof_of)
+        finish_proof(message.proof_of, again=again)
     else:
         submit_all(message)
 
 
-def finish_proof(job_id: str) -> None:
+def finish_proof(job_id: str, *, again: bool) -> None:
     """Finish the proof sheet of a training, once all its pictures have ended."""
     about(job_id, logger)
     try:
-        job = bootstrap().proof_sheets.finish(job_id)
+        job = bootstrap().proof_sheets.finish(job_id, again=again)
     except JobForgottenError as forgotten:
         about("", logger)
         logger.info("proof sheet of a forgotten job dropped", digest=digest_of(str(forgotten)))
