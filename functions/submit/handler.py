@@ -15,6 +15,7 @@ from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.messages import ProofRequest, S3Notice, inbox_message
 from lora_drop.observability import SUBMIT_OUTCOMES, Metric, about
+from lora_drop.services.internal_errors import frames_of, place_of
 from lora_drop.settings import SubmitSettings, load
 
 logger, metrics = Logger(), Metrics()
@@ -23,7 +24,13 @@ logger, metrics = Logger(), Metrics()
 @cache
 def bootstrap() -> SubmitBootstrap:
     """Return the function's world, built on first use."""
-    return SubmitBootstrap(load(SubmitSettings))
+    return SubmitBootstrap(load(SubmitSettings), faces_failed)
+
+
+def faces_failed(mistake: Exception) -> None:
+    """Count and log that looking for faces broke: where, and nothing of a photo."""
+    metrics.add_metric(Metric.FACES_UNAVAILABLE, MetricUnit.Count, 1)
+    logger.error("faces broke", reason=place_of(mistake), frames=frames_of(mistake))
 
 
 @logger.inject_lambda_context(clear_state=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from functions.submit.handler import handler as submit
 from lora_drop.adapters.faces import MODELS, OnnxFaces
@@ -105,6 +106,29 @@ def test_faces_are_left_alone_where_nobody_asks(
     report = json.loads(environment.files()["report.json"])
     assert (report["faces_checked"], named(report)) == (False, {})
     assert (made[0]._detector, made[0]._recognizer) == (None, None)
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("what", ["seen", "similarities"])
+def test_broken_faces_are_logged_without_a_value(
+    seeing: LambdaEnvironment, five: bytes, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Where looking for faces breaks the dataset is trained, and the log has the lines of code, and not the error's text."""
+
+    def broken(*_: object) -> None:
+        raise RuntimeException("[0.123, 0.456]")
+
+    monkeypatch.setattr(OnnxFaces, what, broken)
+    job = dropped(seeing, five)
+    assert job.status is Status.SUBMITTED
+    report = json.loads(seeing.files()["report.json"])
+    assert named(report, "warnings")[None] == "dataset_face_check_failed"
+    output = seeing.output_lines()
+    [line] = [each for each in output if each.get("message") == "faces broke"]
+    assert (line["level"], line["reason"].split()[0]) == ("ERROR", "RuntimeException")
+    assert any("broken" in frame for frame in line["frames"])
+    assert [each["FacesUnavailable"] for each in output if "FacesUnavailable" in each] == [[1.0]]
+    assert "0.123" not in json.dumps(output) + json.dumps(report)
 
 
 @pytest.mark.promise("never get stuck")

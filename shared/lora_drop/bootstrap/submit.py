@@ -1,5 +1,6 @@
 """The services of the submit function."""
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class SubmitBootstrap(FalBootstrap[SubmitSettings]):
-    """The submit function."""
+    """The submit function; ``faces_failed`` is told where looking for faces, or comparing them, breaks."""
+
+    def __init__(
+        self, settings: SubmitSettings, faces_failed: Callable[[Exception], None] = lambda _: None
+    ) -> None:
+        super().__init__(settings)
+        self._faces_failed = faces_failed
 
     @cached_property
     def datasets(self) -> DatasetStore:
@@ -79,7 +86,10 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         from lora_drop.services.proof_sheets import ProofSheets
 
         record = self._record(self._results(self.settings.models_bucket))
-        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures, self.faces))
+        return ProofSheets(
+            record,
+            ProofResults(record, self.datasets, self.pictures, self.faces, self._faces_failed),
+        )
 
     @cached_property
     def submitter(self) -> "Submitter":
@@ -118,6 +128,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
                 faces_unavailable=bool(self.faces_lack),
+                faces_failed=self._faces_failed,
                 require_one_person=settings.require_one_person,
                 pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,

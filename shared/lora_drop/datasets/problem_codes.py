@@ -242,6 +242,10 @@ DATASET: Mapping[str, Meaning] = {
         "The stack could not look for faces: it lacks a model or the library that runs it.",
         "Look at the photos yourself, or drop the dataset again once the stack has been built and deployed anew.",
     ),
+    "dataset_face_check_failed": warns(
+        "Looking for faces, or comparing them, broke, which is a mistake of the program.",
+        "Report it. Look at the photos yourself; one that is saved again, or left out, may help.",
+    ),
     "dataset_face_one_angle": warns(
         "All photos show the face from one angle.",
         "Add photos from other angles: what no photo shows has to be guessed.",

@@ -68,7 +68,7 @@ def check_files(training: Training) -> None:
     files = [each["file"] for each in json.loads(training.file(PROOF_FILE))["pictures"]]
     assert files == [f"{number}/{PICTURE_NAME}" for number in (1, 2, 3)]
     assert f"3/{PICTURE_NAME}" in training.file(PROOF_PAGE)
-    story = json.loads(training.world.results.text(training.job, JOB_FILE))
+    story = json.loads(training.world.results.files[training.job.prefix + JOB_FILE])
     assert story["proof"]["likeness"] == row.proof.likeness.model_dump(mode="json")
 
 
@@ -96,7 +96,12 @@ def test_dead_comparison_leaves_no_older_files(last: str, monkeypatch: pytest.Mo
         return stored
 
     begin = slow.meanwhile
-    slow.meanwhile = lambda: (begin(), armed.add(last))
+
+    def then_die() -> None:
+        begin()
+        armed.add(last)
+
+    slow.meanwhile = then_die
     monkeypatch.setattr(results, "write", dying)
     sheets = ProofSheets(training.world.record, slow)
     with pytest.raises(Killed):

@@ -128,6 +128,18 @@ def findings_unavailable(photos: int, *, require_one_person: bool) -> FaceFindin
     return FaceFindings((), (problem,))
 
 
+def findings_broken(photos: int, where: str, *, require_one_person: bool) -> FaceFindings:
+    """Return the same for a dataset on whose faces our own code broke, ``where``; only their advice is missing."""
+    problem = Problem(
+        code="dataset_face_check_failed",
+        message=f"Looking for the faces in these {photos} photos, or comparing them, broke, which is our mistake ({where}). Nothing is "
+        "said of whose they are. Please report it.",
+    )
+    if require_one_person:
+        return FaceFindings((_demanded(problem),))
+    return FaceFindings((), (problem,))
+
+
 def _demanded(problem: Problem) -> Problem:
     return problem.model_copy(update={"message": f"{problem.message} {DEMANDED}"})
 
