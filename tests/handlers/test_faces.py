@@ -115,20 +115,22 @@ def test_broken_faces_are_logged_without_a_value(
 ) -> None:
     """Where looking for faces breaks the dataset is trained, and the log has the lines of code, and not the error's text."""
 
+    values = "[0.123, 0.456]"
+
     def broken(*_: object) -> None:
-        raise RuntimeException("[0.123, 0.456]")
+        raise RuntimeException(values)
 
     monkeypatch.setattr(OnnxFaces, what, broken)
     job = dropped(seeing, five)
     assert job.status is Status.SUBMITTED
     report = json.loads(seeing.files()["report.json"])
-    assert named(report, "warnings")[None] == "dataset_face_check_failed"
+    assert "dataset_face_check_failed" in {each["code"] for each in report["warnings"]}
     output = seeing.output_lines()
     [line] = [each for each in output if each.get("message") == "faces broke"]
     assert (line["level"], line["reason"].split()[0]) == ("ERROR", "RuntimeException")
     assert any("broken" in frame for frame in line["frames"])
     assert [each["FacesUnavailable"] for each in output if "FacesUnavailable" in each] == [[1.0]]
-    assert "0.123" not in json.dumps(output) + json.dumps(report)
+    assert values not in json.dumps(output) + json.dumps(report)
 
 
 @pytest.mark.promise("never get stuck")
