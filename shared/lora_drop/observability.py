@@ -21,6 +21,7 @@ class Metric(StrEnum):
 
     DATASET_REJECTED = "DatasetRejected"
     DATASET_FAILED = "DatasetFailed"
+    FACES_UNAVAILABLE = "FacesUnavailable"
     TRAINING_SUBMITTED = "TrainingSubmitted"
     SUBMIT_UNKNOWN = "SubmitUnknown"
     DELIVERY_ACCEPTED = "DeliveryAccepted"

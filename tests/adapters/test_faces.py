@@ -3,6 +3,7 @@
 import cmath
 import importlib.util
 import math
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from PIL import Image, ImageFilter
 from lora_drop.adapters import faces as adapter
 from lora_drop.adapters.face_geometry import MOST_FOUND, Detection, without_overlaps
 from lora_drop.adapters.face_measures import surroundings, yaw
-from lora_drop.adapters.faces import OnnxFaces, faces_available
+from lora_drop.adapters.faces import OnnxFaces, faces_available, what_faces_lack
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
 from lora_drop.datasets.images.describe import describe
@@ -226,6 +227,7 @@ def test_missing_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     assert not faces_available()
+    assert what_faces_lack() == "onnxruntime is not installed"
 
 
 @pytest.mark.parametrize("name", ["DETECTOR", "RECOGNIZER"])
@@ -234,6 +236,24 @@ def test_missing_model_is_noticed(
 ) -> None:
     monkeypatch.setattr(adapter, name, tmp_path / "none.onnx")
     assert not faces_available()
+
+
+def test_nothing_is_lacking_here() -> None:
+    assert what_faces_lack() == ""
+
+
+@pytest.mark.parametrize("spoiled", [None, b"half a mod"])
+def test_wrong_model_is_named(
+    spoiled: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(adapter.MODELS, models)
+    monkeypatch.setattr(adapter, "MODELS", models)
+    (models / "sface.onnx").unlink()
+    if spoiled:
+        (models / "sface.onnx").write_bytes(spoiled)
+    said = "is not the model that is known" if spoiled else "is missing"
+    assert what_faces_lack() == f"sface.onnx {said}"
 
 
 @pytest.mark.promise("never get stuck")

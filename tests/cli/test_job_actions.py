@@ -173,7 +173,7 @@ def test_open_sheet_says_how_far(
     shown = " ".join(result.stdout.split())
     assert result.exit_code == 0, result.stderr
     assert f"proof sheet {said}" in shown
-    assert "$6.00 spent, and $0.07 for the proof sheet" in shown
+    assert "$6.00 spent, and about $0.07 for the proof sheet" in shown
 
 
 @pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])

@@ -52,7 +52,7 @@ def test_history_says_what_changed(run: Run) -> None:
 
 def test_pictures_are_in_the_cost(run: Run, api: Served) -> None:
     """The pictures of a proof sheet are said beside what the training cost, and are a number for programs."""
-    sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"]}
+    sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"], "paid_usd": 0.14}
     api.add(version(1), report_of("a", "b"), proof=sheet)
     assert run("history", "ada").stdout.splitlines()[-2] == "  and $0.14 for the proof sheet"
     rows = [json.loads(line) for line in run("history", "ada", "--json").stdout.splitlines()]

@@ -424,10 +424,12 @@ def test_open_sheet_counts_its_pictures(backend: StackBackend, api: Api) -> None
 def test_cost_has_the_proof_sheet(backend: StackBackend, api: Api, stack: Stack) -> None:
     stack.client("s3").create_bucket(Bucket="models")
     spent, note = charge(ChargeState.SPENT), "The LoRA is not there."
-    two = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW)
+    two = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW, paid_usd=0.07)
+    none = two.model_copy(update={"paid_usd": 0.0})
     rows: list[tuple[Status, ProofSheet, dict[str, Any], str]] = [
         (S.READY, ProofSheet(), {}, "about $6.00, and about $0.14 for the proof sheet"),
         (S.SUCCEEDED, two, {"charge": spent}, "$6.00 paid, and $0.07 for the proof sheet"),
+        (S.SUCCEEDED, none, {"charge": spent}, "$6.00 paid, and $0.00 for the proof sheet"),
         (S.SUCCEEDED, ProofSheet(note=note, done_at=NOW), {"charge": spent}, "$6.00 paid"),
         (S.FAILED, ProofSheet(), {}, "nothing paid"),
         (S.SUCCEEDED, two, {"duplicate_of": "ada-1", "charge": None}, "nothing paid"),

@@ -5,6 +5,7 @@ Sources: https://github.com/opencv/opencv_zoo, models/face_detection_yunet and m
 variables of ``OnnxFaces.similarities`` and live nowhere else.
 """
 
+import hashlib
 import importlib.util
 import os
 import threading
@@ -65,6 +66,20 @@ def faces_available() -> bool:
     """Return whether onnxruntime (the extra ``faces``) and both models are installed; loads neither."""
     installed = importlib.util.find_spec("onnxruntime") is not None
     return installed and DETECTOR.is_file() and RECOGNIZER.is_file()
+
+
+def what_faces_lack() -> str:
+    """Return what keeps faces from being looked for: no onnxruntime, a model that is missing or not the known one; else empty."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed"
+    for line in (MODELS / "SHA256SUMS").read_text().splitlines():
+        wanted, name = line.split()
+        model = MODELS / name
+        if not model.is_file():
+            return f"{name} is missing"
+        if hashlib.sha256(model.read_bytes()).hexdigest() != wanted:
+            return f"{name} is not the model that is known"
+    return ""
 
 
 class OnnxFaces:

@@ -49,6 +49,7 @@ from lora_drop.datasets.images.pictures import (
     is_lossless,
 )
 from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.jobs.errors import FacesBrokenError
 
 if TYPE_CHECKING:
     from lora_drop.adapters.faces import OnnxFaces
@@ -115,7 +116,10 @@ class PillowPictures:
             return look
         shown = shown_to_faces(image, header)
         with LIMITED:  # a decoder's bound on this process's memory is not for the models
-            return replace(look, faces=self._faces.seen(shown, header.upright))
+            try:
+                return replace(look, faces=self._faces.seen(shown, header.upright))
+            except Exception as mistake:  # onnxruntime's derive from it alone
+                raise FacesBrokenError from mistake
 
     def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""

@@ -1,5 +1,6 @@
 """The services of the submit function."""
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,7 +17,13 @@ if TYPE_CHECKING:
 
 
 class SubmitBootstrap(FalBootstrap[SubmitSettings]):
-    """The submit function."""
+    """The submit function; ``faces_failed`` is told where looking for faces, or comparing them, breaks."""
+
+    def __init__(
+        self, settings: SubmitSettings, faces_failed: Callable[[Exception], None] = lambda _: None
+    ) -> None:
+        super().__init__(settings)
+        self._faces_failed = faces_failed
 
     @cached_property
     def datasets(self) -> DatasetStore:
@@ -42,12 +49,21 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def faces(self) -> "OnnxFaces | None":
-        """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
-        if not self.settings.face_check:
+        """Return what finds and compares faces, which loads its models at first use; None where that is turned off or not possible."""
+        if not self.settings.face_check or self.faces_lack:
             return None
         from lora_drop.adapters.faces import OnnxFaces
 
         return OnnxFaces()
+
+    @cached_property
+    def faces_lack(self) -> str:
+        """Return what keeps faces from being looked for, though they are to be; empty where nothing does."""
+        if not self.settings.face_check:
+            return ""
+        from lora_drop.adapters.faces import what_faces_lack
+
+        return what_faces_lack()
 
     def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
@@ -75,6 +91,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
             self.datasets,
             self.pictures,
             self.faces,
+            self._faces_failed,
             simulated=self.settings.simulated_pictures,
         )
         return ProofSheets(record, results)
@@ -115,6 +132,8 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
+                faces_unavailable=bool(self.faces_lack),
+                faces_failed=self._faces_failed,
                 require_one_person=settings.require_one_person,
                 pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,

@@ -21,9 +21,9 @@ def order_words(trainer: str, pictures: int = PICTURES) -> str:
 
 
 def proof_usd(job: Mapping[str, Any]) -> float | None:
-    """Return what the pictures of a job of the API cost in US dollars; None where it has none."""
-    pictures = (job.get("proof") or {}).get("pictures") or ()
-    return sheet_usd(len(pictures)) if pictures else None
+    """Return what the pictures of a job of the API were charged in US dollars; None while that is not known, or without any."""
+    proof = job.get("proof") or {}
+    return proof.get("paid_usd") if proof.get("pictures") else None
 
 
 def ordered_cost_words(job: Mapping[str, Any]) -> str:
@@ -36,8 +36,16 @@ def ordered_cost_words(job: Mapping[str, Any]) -> str:
 
 
 def proof_cost_words(job: Mapping[str, Any]) -> str:
-    """Return “and $0.14 for the proof sheet” of a job of the API; empty where it has no pictures."""
-    return cost_beside(proof_usd(job))
+    """Return “and $0.14 for the proof sheet” of a job of the API, “about” before it is done; empty without pictures."""
+    proof = job.get("proof") or {}
+    return sheet_cost_words(len(proof.get("pictures") or ()), proof.get("paid_usd"))
+
+
+def sheet_cost_words(pictures: int, paid_usd: float | None) -> str:
+    """Return the same for so many pictures; ``paid_usd`` None is not known yet."""
+    if not pictures:
+        return ""
+    return cost_beside(sheet_usd(pictures), "about ") if paid_usd is None else cost_beside(paid_usd)
 
 
 def cost_beside(usd: float | None, about: str = "") -> str:

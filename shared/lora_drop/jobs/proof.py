@@ -75,11 +75,13 @@ class ProofSheet(_Value):
     """A training's proof sheet: the jobs of its pictures, and what came of them once all have ended.
 
     ``note`` is a sentence where there is no picture, or no number, and why. ``made_from`` are the versions of the
-    pictures' rows that the finished sheet was made from: of another one it does not know.
+    pictures' rows that the finished sheet was made from: of another one it does not know. ``paid_usd`` is what these
+    were charged in US dollars, none for one that was never sent; None until the sheet is done.
     """
 
     pictures: tuple[str, ...] = ()
     note: str = ""
     made_from: Mapping[str, int] = {}
     done_at: datetime | None = None
+    paid_usd: float | None = None
     likeness: Likeness | None = None

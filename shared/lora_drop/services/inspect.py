@@ -31,7 +31,7 @@ from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.selection import InspectionResult, Selection, suffix_of
 from lora_drop.fal.trainers.demands import stem
-from lora_drop.jobs.errors import DatasetRejectedError
+from lora_drop.jobs.errors import DatasetRejectedError, FacesBrokenError
 from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.services.prepared import PreparedPhotos
 
@@ -102,15 +102,24 @@ class Inspector:
                 result.refused[member.name] = image_too_large(member)
             else:
                 data = head + content.read() if kind in PHOTOS else head
-                pictures = self.without_faces if result.faces_left_out else None
-                photo = self._photo_of(member, data, pictures or self.pictures)
-                result.photos[member.name] = photo
+                result.photos[member.name] = self._looked_at(member, data, result)
                 if caption := embedded_caption(data):
                     result.embedded[member.name] = caption
         except InvalidImageError as invalid:
             result.refused[member.name] = invalid.problem(member.name)
         except DatasetRejectedError:
             pass  # raised again at the end of the pass, with everything else that is damaged
+
+    def _looked_at(self, member: Member, data: bytes, result: InspectionResult) -> hints.Photo:
+        """Return the photo, without faces once looking for them has broken or takes too long."""
+        if self.without_faces is None:
+            return self._photo_of(member, data, self.pictures)
+        if not result.faces_left_out:
+            try:
+                return self._photo_of(member, data, self.pictures)
+            except FacesBrokenError as broken:
+                result.faces_broken, result.faces_left_out = broken, True
+        return self._photo_of(member, data, self.without_faces)
 
     def _photo_of(self, member: Member, data: bytes, pictures: Pictures) -> hints.Photo:
         header = describe(WholeImage(data))

@@ -31,7 +31,7 @@ from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.proof import PROOF_FILE, PROOF_FOLDER, PROOF_PAGE, Likeness, ProofSheet
 from lora_drop.jobs.time_limits import PROOF_PATIENCE
 from lora_drop.ports import DatasetStore
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of, similarities_of
 from lora_drop.services.proof_report import (
     SeenDataset,
     SeenImage,
@@ -60,13 +60,15 @@ class ProofResults:
     """Compares the pictures of proof sheets with the photos, and writes their pages.
 
     ``faces`` None: faces are not looked for in this stack, and a sheet has its pictures alone. ``simulated`` says of
-    the pictures that no LoRA has made them, where a simulator is the stack's fal.
+    the pictures that no LoRA has made them, where a simulator is the stack's fal. ``failed`` is called with each
+    mistake of ours that keeps pictures from being looked at or compared.
     """
 
     record: Record
     datasets: DatasetStore
     pictures: Pictures
     faces: FaceComparer | None = None
+    failed: Callable[[Exception], None] = lambda _: None
     simulated: str = ""
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
@@ -82,6 +84,7 @@ class ProofResults:
             sheet, report = self._measured(job, pictures)
         except INTERNAL_ERRORS as mistake:
             # The same pictures would break it for ever, and they are paid.
+            self.failed(mistake)
             broken = Likeness(advice=BROKEN.format(place_of(mistake)))
             sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": broken})
             report = plain_report(job, pictures, broken)
@@ -116,6 +119,7 @@ class ProofResults:
             return ComparedPictures(Likeness(advice=GONE)), dataset
         except INTERNAL_ERRORS as mistake:
             # The same photos would break it for ever, and the pictures are paid.
+            self.failed(mistake)
             return ComparedPictures(Likeness(advice=BROKEN.format(place_of(mistake)))), dataset
 
     def _comparison(
@@ -132,7 +136,7 @@ class ProofResults:
         found = {number: each.face.crop for number, each in shown.items() if each and each.face}
         crops = [crop for _, crop in photos]
         return compare(
-            faces.similarities([*crops, *found.values()]),
+            similarities_of(faces, [*crops, *found.values()]),
             photos=[name for name, _ in photos],
             pictures=list(found),
             faceless=[number for number in shown if number not in found],

@@ -7,7 +7,7 @@ FACE = "_face_"  # in the code of each problem of a face
 # The problems that say whose faces they are; the others are of how well a face is seen.
 WHOSE_FACES = frozenset(
     {"image_face_other_person", "dataset_face_two_people", "dataset_face_many_people"}
-    | {"dataset_face_none"}
+    | {"dataset_face_none", "dataset_face_not_compared"}
 )
 OTHERS = frozenset({FaceMark.OTHER_PERSON, FaceMark.SECOND_PERSON})
 
