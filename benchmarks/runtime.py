@@ -14,6 +14,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +69,13 @@ def built(function: str, folder: Path) -> Path:
         check=True,
     )
     return folder
+
+
+def bridge_address() -> str:
+    """Return this machine's own address on Docker's default bridge, where containers find it."""
+    [network] = json.loads(_docker("network", "inspect", "bridge"))
+    [config] = network["IPAM"]["Config"]
+    return str(config.get("Gateway") or next(ip_network(config["Subnet"]).hosts()))
 
 
 def first_answer(

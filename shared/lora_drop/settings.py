@@ -29,7 +29,11 @@ class Settings(BaseModel):
     """What every function needs."""
 
     model_config = ConfigDict(
-        alias_generator=str.upper, extra="ignore", frozen=True, hide_input_in_errors=True
+        alias_generator=str.upper,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     jobs_table: Name = Field(description="DynamoDB table of the jobs")

@@ -28,10 +28,9 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
     @cached_property
     def datasets(self) -> DatasetStore:
         """Return the datasets bucket."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3Datasets
 
-        return S3Datasets(s3_client(), url_seconds=self.settings.dataset_url_seconds)
+        return S3Datasets(self._s3, url_seconds=self.settings.dataset_url_seconds)
 
     @cached_property
     def pictures(self) -> Pictures:

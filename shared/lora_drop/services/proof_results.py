@@ -7,7 +7,6 @@ from time import monotonic
 from lora_drop.datasets.archives import RangedReader, read_member, structure_of
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
 from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
-from lora_drop.datasets.faces.findings import is_of_a_person
 from lora_drop.datasets.faces.likeness import (
     ComparedPictures,
     Trained,
@@ -22,6 +21,7 @@ from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.reports.proof_sheet import ProofReport, proof_html, proof_json
 from lora_drop.datasets.selection import select
+from lora_drop.datasets.style import is_of_a_person
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import STEPS
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from lora_drop.datasets.faces.findings import STYLE, is_of_a_person
+from lora_drop.datasets.style import STYLE, is_of_a_person
 from lora_drop.fal.proof_prompts import (
     PICTURES,
     no_pictures,

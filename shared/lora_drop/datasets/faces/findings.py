@@ -13,14 +13,11 @@ from lora_drop.datasets.faces.variety import angle_hint, setting_hint
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import FaceMark, FaceReport
-from lora_drop.fal.trainers.fields import Value
+from lora_drop.datasets.style import is_of_a_person
 from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
 MOST_REPORTED = 20  # faces of one photo
 NAMES_SHOWN = 5
-# What says that a training is of a style: the preset, and what the presets called so give to the trainers.
-STYLE = "style"
-STYLE_VALUES = {"is_style": True, "training_style": STYLE, "training_type": STYLE}
 NOT_A_PORTRAIT = "for a style or a thing, choose the preset style, which does not ask for faces"
 DEMANDED = "This stack refuses it: its parameter RequireOnePerson is true."
 
@@ -64,12 +61,6 @@ class _Compared:
 def shows_a_person(resolved: ResolvedParameters) -> bool:
     """Return whether a training is of one person; one of a style is not, whatever its photos show."""
     return is_of_a_person(resolved.preset, resolved.values.values)
-
-
-def is_of_a_person(preset: str | None, values: Mapping[str, Value]) -> bool:
-    """Return the same for a preset and a training's values."""
-    said = any(values.get(name) == value for name, value in STYLE_VALUES.items())
-    return preset != STYLE and not said
 
 
 def findings_of(
