@@ -10,10 +10,10 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
+from statistics import median
 
 from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.loop_start import starts
@@ -29,6 +29,7 @@ STEPS: Mapping[str, str] = {
     "sam build": "`sam build` of eight functions",
     "deploy": "upload and deployment",
 }
+KEYS = ("venv", "emulator", "simulator", "build", "deploy", "job")  # of the parts of a demo
 # What a shell or an outer make has set and a person with a fresh clone has not.
 FOREIGN = ("LORA_DROP_", "MAKE", "MFLAGS", "PYTHON", "TOPICS", "VIRTUAL_ENV")
 HOW = (
@@ -73,51 +74,71 @@ def demo(folder: Path, environment: Mapping[str, str]) -> dict[str, float]:
     return {**steps, "venv": made - began, "all": done - began}
 
 
-def ups_and_downs(folder: Path, environment: Mapping[str, str]) -> dict[str, list[float]]:
-    """Return the seconds of `lora-drop up` on the built stack, and of `lora-drop down`."""
+def up_and_down(folder: Path, environment: Mapping[str, str]) -> dict[str, float]:
+    """Return the seconds of `lora-drop up` on the built stack, of each step that it prints, and of `lora-drop down`."""
     program = str(folder / ".venv" / "bin" / "lora-drop")
-    found: dict[str, list[float]] = defaultdict(list)
-    for _ in range(UPS):
-        for word in ("up", "down"):
-            began = time.monotonic()
-            _run([program, word], folder, environment)
-            found[word].append(time.monotonic() - began)
-    return found
+    began = time.monotonic()
+    said = _run([program, "up"], folder, environment)
+    up = time.monotonic()
+    _run([program, "down"], folder, environment)
+    steps = {name: float(seconds) for name, seconds in STEP.findall(said)}
+    return {**steps, "all": up - began, "down": time.monotonic() - up}
 
 
 def measure() -> Topic:
     """Measure the demo in fresh clones, then the built stack of the last one, then the command's start."""
     environment, demos = clean_environment(), list[Mapping[str, float]]()
-    ups: Mapping[str, Sequence[float]] = {}
+    ups: list[Mapping[str, float]] = []
     for number in range(DEMOS):
         with clone() as folder:
             demos.append(demo(folder, environment))
             if number == DEMOS - 1:
-                ups = ups_and_downs(folder, environment)
+                ups = [up_and_down(folder, environment) for _ in range(UPS)]
     figures = [*_figures(demos), *_stack_figures(ups), *starts()]
     return Topic("loop", "The loop: from a clone to a LoRA", HOW, figures)
 
 
 def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
-    def runs(name: str) -> tuple[float, ...]:
-        return tuple(each[name] for each in demos)
+    measured = {"venv": "`make venv`", **STEPS}
+    parts = {says: _runs(demos, name) for name, says in measured.items()}
+    known = zip(*parts.values(), strict=True)
+    rest = "the job, the end of the stack, and the command itself"
+    parts[rest] = tuple(each["all"] - sum(its) for each, its in zip(demos, known, strict=True))
+    yield Figure(
+        "loop.demo.warm.seconds",
+        "`make demo` in a fresh clone, warm caches",
+        "s",
+        _runs(demos, "all"),
+        goal=WARM,
+        why=_profile(WARM, _runs(demos, "all"), parts),
+    )
+    for key, (says, runs) in zip(KEYS, parts.items(), strict=True):
+        yield Figure(f"loop.demo.{key}.seconds", f"of it {says}", "s", runs)
 
-    rest = tuple(each["all"] - each["venv"] - sum(each[step] for step in STEPS) for each in demos)
-    parts = {"`make venv`": runs("venv"), **{says: runs(name) for name, says in STEPS.items()}}
-    parts["the job, the end of the stack, and the command itself"] = rest
-    shares = sorted(parts.items(), key=lambda part: -sum(part[1]))
-    profile = ", ".join(f"{says} {sum(part) / len(part):.1f} s" for says, part in shares)
-    seconds = runs("all")
-    late = "" if max(seconds) <= (WARM.most or 0) else f"On average: {profile}."
-    yield Figure("loop.demo.warm.seconds", "`make demo` in a fresh clone, warm caches", "s", seconds, goal=WARM, why=late)  # fmt: skip
-    for number, (says, part) in enumerate(parts.items()):
-        key = ("venv", "emulator", "simulator", "build", "deploy", "job")[number]
-        yield Figure(f"loop.demo.{key}.seconds", f"of it {says}", "s", part)
+
+def _stack_figures(ups: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
+    parts = {STEPS[name]: _runs(ups, name) for name in STEPS if name in ups[0]}
+    yield Figure(
+        "loop.up.built.seconds",
+        "`lora-drop up` on a built stack",
+        "s",
+        _runs(ups, "all"),
+        goal=UP,
+        why=_profile(UP, _runs(ups, "all"), parts),
+    )
+    yield Figure("loop.down.seconds", "`lora-drop down`", "s", _runs(ups, "down"))
 
 
-def _stack_figures(ups: Mapping[str, Sequence[float]]) -> Iterator[Figure]:
-    yield Figure("loop.up.built.seconds", "`lora-drop up` on a built stack", "s", tuple(ups["up"]), goal=UP)  # fmt: skip
-    yield Figure("loop.down.seconds", "`lora-drop down`", "s", tuple(ups["down"]))
+def _runs(rows: Sequence[Mapping[str, float]], name: str) -> tuple[float, ...]:
+    return tuple(each[name] for each in rows)
+
+
+def _profile(goal: Goal, whole: Sequence[float], parts: Mapping[str, Sequence[float]]) -> str:
+    """Say where the time goes, the most first; empty where the goal holds."""
+    if goal.holds(median(whole)):
+        return ""
+    shares = sorted(parts.items(), key=lambda part: -median(part[1]))
+    return ", ".join(f"{says} {median(runs):.1f} s" for says, runs in shares)
 
 
 def cold() -> float:
