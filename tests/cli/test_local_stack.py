@@ -164,7 +164,7 @@ def test_failed_update_leaves_the_stack(
     tmp_path: Path, program: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
-        raise SamError("sam deploy failed: it cannot replace FalKeySecret")
+        raise SamError("The stack failed: it cannot replace FalKeySecret")
 
     unchanged = {"build": lambda *_, **__: tmp_path, "digest_of_build": lambda _: "new"}
     for name, instead in {**unchanged, "deploy": fails, "put_fal_key": fails}.items():
@@ -185,7 +185,7 @@ def test_failed_update_leaves_the_stack(
         LocalStack(tmp_path).up(step=step)
     assert "The stack still runs" in str(failed.value)
     assert "lora-drop down, then lora-drop up" in str(failed.value)
-    assert steps == ["sam build", "sam deploy"]
+    assert steps == ["sam build", "deploy"]
     assert LocalStack(tmp_path).running() == before  # so the next up tries it again
     assert program.alive
 

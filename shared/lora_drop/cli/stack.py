@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.stack_client import StackClient
 
-COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
+COMING_UP = "bringing the stack up: one to two minutes the first time, seconds after that"
 DEMO_TIMEOUT = 180.0  # seconds
 PROOF_TIMEOUT, PROOF_ROUND = 60.0, 1.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
