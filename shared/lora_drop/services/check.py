@@ -1,6 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -118,6 +119,7 @@ class Checker:
     ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
     ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
     take the place of ``pictures`` where a training is not of a person, and where there is no time to look for faces.
+    ``threads``: as for Inspector.
     """
 
     pictures: Pictures
@@ -129,6 +131,7 @@ class Checker:
     faces: FaceComparer | None = None
     require_one_person: bool = False
     pictures_of_style: Pictures | None = None
+    threads: Callable[[], Executor] | None = None
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -168,6 +171,7 @@ class Checker:
         inspector = Inspector(
             *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata),
             without_faces=self.pictures_of_style,
+            threads=self.threads,
         )
         inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, edits, state, until=until)
