@@ -15,7 +15,7 @@ from lora_drop.datasets.archives import (
 )
 from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
-from lora_drop.datasets.dataset import Dataset, size_problem
+from lora_drop.datasets.dataset import Dataset, hopeless_problem, size_problem
 from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.faces.face import FaceComparer
@@ -158,7 +158,7 @@ class Checker:
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
     ) -> None:
-        structure = state.structure = structure_of(reader)
+        structure = state.structure = structure_of(reader, hopeless=hopeless_problem)
         state.warnings += structure.warnings
         selection, edits = selected(reader, structure.members)
         state.errors += selection.problems
