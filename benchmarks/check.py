@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from statistics import median
 from typing import TYPE_CHECKING
 
 import boto3
@@ -123,14 +124,13 @@ def _runs(found: Measured, name: str, value: str) -> tuple[float, ...]:
     return tuple(run[value] for run in found[name])
 
 
-def _seconds(
-    key: str, of: str, found: Measured, *, why: str = "", goal: Goal | None = FLOOR
-) -> Iterator[Figure]:
-    """Yield the seconds of the floor, of ours, and of the peers there are, each beside ours."""
-    floor = f"{key}.floor.seconds"
-    yield Figure(floor, f"{of}: the floor", "s", _runs(found, "floor", "seconds"))
+def _seconds(key: str, of: str, found: Measured, *, why: str) -> Iterator[Figure]:
+    """Yield the seconds of the floor, of ours, and of the peers there are, each divided by the floor's."""
+    floor, least = f"{key}.floor.seconds", _runs(found, "floor", "seconds")
+    yield Figure(floor, f"{of}: the floor", "s", least)
     ours = _runs(found, "ours", "seconds")
-    yield Figure(f"{key}.ours.seconds", f"{of}: ours", "s", ours, floor, goal, why)
+    why = "" if FLOOR.holds(median(ours) / median(least)) else why
+    yield Figure(f"{key}.ours.seconds", f"{of}: ours", "s", ours, floor, FLOOR, why)
     for name, says in PEERS.items():
         if name in found:
             runs = _runs(found, name, "seconds")
