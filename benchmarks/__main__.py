@@ -19,7 +19,7 @@ from benchmarks.figures import Topic
 HERE = Path(__file__).parent
 RESULTS, TABLES = HERE / "results.json", HERE / "RESULTS.md"
 # Each is a module with a function `measure() -> Topic`, in the order of the tables.
-TOPICS: Mapping[str, str] = {"copy": "copy", "cold": "cold", "loop": "loop"}
+TOPICS: Mapping[str, str] = {"copy": "copy", "check": "check", "cold": "cold", "loop": "loop"}
 NOTE = (
     "Written by `make bench` from what it measures; [results.json](results.json) has the same figures for programs. "
     "Ours and the peers run in turn on the same bytes; a ratio is of two medians of one run of this machine."

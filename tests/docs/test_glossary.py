@@ -9,10 +9,10 @@ from pathlib import Path
 STANDARD = frozenset(
     """
     2 3 access account action active adapter address advice allow answer api app as async auth backend
-    background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus button
+    background bad balance base batch beyond block body bootstrap box boxes break browse bucket budget bus button
     byte card cdn certificate change check choice chunk clean cli client code colour command common compare
     comparison config conflict connection content control convert copy count cursor damage data dead
-    deadline deploy describe detect detection dev die difference directory display doc doctor download draft
+    deadline decode deploy describe detect detection dev die difference directory display doc doctor download draft
     drawing drift drop dynamo dynamodb early edit embedded emulator end entry error evaluate event
     eventbridge exist explain explanation extra face fail fal field file filter finding finish fix flag flat
     folder follow foreign forget format forward found fresh gateway geometry go gone group handle header
@@ -27,7 +27,7 @@ STANDARD = frozenset(
     row rule run s s3 safetensor sam sample save schema screen secret section security see select send sent
     serve server service setting share sheet sign simulator single size skill source sqs stack stale start
     step storage store stream structure style summary table tag tail target task tensor terminal text
-    threshold tiff time timeout too tool total train transfer transient transition transport trigger turbo
+    thread threshold tiff time timeout too tool total train transfer transient transition transport trigger turbo
     ui unacceptable unanswered unavailable unit unknown unreachable unreadable unsatisfiable until unusable
     update upload url usage use v valid validation value variety verdict version view wait warning watch
     webp weight whole wire word work wrapping write z

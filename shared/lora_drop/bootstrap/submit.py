@@ -98,6 +98,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
     @cached_property
     def submitter(self) -> "Submitter":
         """Return the door that datasets come in by."""
+        from lora_drop.adapters.decoding_threads import DecodingThreads
         from lora_drop.services.account_balance import AccountBalance
         from lora_drop.services.check import Checker
         from lora_drop.services.checkpoint import check_checkpoint
@@ -137,6 +138,7 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
+                threads=DecodingThreads,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",
             ),
             mender=Mender(self.pictures),

@@ -1,6 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -14,7 +15,7 @@ from lora_drop.datasets.archives import (
 )
 from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
-from lora_drop.datasets.dataset import Dataset, size_problem
+from lora_drop.datasets.dataset import Dataset, hopeless_problem, size_problem
 from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.faces.face import FaceComparer
@@ -122,7 +123,8 @@ class Checker:
     ``faces_unavailable``: they are to be looked for, and cannot be; the report says so.
     ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
     take the place of ``pictures`` where a training is not of a person, where there is no time to look for faces, and where
-    looking for them broke; ``faces_failed`` is told of that.
+    looking for them broke; ``faces_failed`` is called with that mistake.
+    ``threads``: as for Inspector.
     """
 
     pictures: Pictures
@@ -136,6 +138,7 @@ class Checker:
     require_one_person: bool = False
     pictures_of_style: Pictures | None = None
     faces_failed: Callable[[Exception], None] = lambda _: None
+    threads: Callable[[], Executor] | None = None
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -162,7 +165,7 @@ class Checker:
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
     ) -> None:
-        structure = state.structure = structure_of(reader)
+        structure = state.structure = structure_of(reader, hopeless=hopeless_problem)
         state.warnings += structure.warnings
         selection, edits = selected(reader, structure.members)
         state.errors += selection.problems
@@ -175,6 +178,7 @@ class Checker:
         inspector = Inspector(
             *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata),
             without_faces=self.pictures_of_style,
+            threads=self.threads,
         )
         inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, edits, state, until=until)

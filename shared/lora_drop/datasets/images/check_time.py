@@ -1,6 +1,7 @@
 """How long a function takes to look at a photo and to convert it: the same number wherever a check runs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.images.formats import ImageFormat
@@ -55,6 +56,14 @@ class CheckTime:
         if header is not None:
             self.alone += check_seconds(header, transparent=transparent)
             self.seconds += check_seconds(header, transparent=transparent, faces=faces)
+
+    def at_most(self, coming: Iterable[ImageHeader | None]) -> "CheckTime":
+        """Return what has been taken once these files are looked at as well, whatever is found in them."""
+        longest = replace(self)
+        for header in coming:
+            may_be_transparent = header is not None and header.format is not ImageFormat.JPEG
+            longest.add(header, transparent=may_be_transparent, faces=FacesSeen())
+        return longest
 
     @property
     def has_time_for_faces(self) -> bool:
