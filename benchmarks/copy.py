@@ -1,8 +1,4 @@
-"""How fast a LoRA gets from a CDN to a bucket, and in how much memory, beside boto3's own upload.
-
-``python -m benchmarks.copy [RUNS]``: both in processes of their own, in turn, against the same two
-ends; once as fast as this machine can, and once with a CDN whose connections have a limit.
-"""
+"""How fast a result gets from a CDN into a bucket, and in how much memory, beside what people would use instead."""
 
 import json
 import os
@@ -10,134 +6,233 @@ import statistics
 import subprocess
 import sys
 import tempfile
-import urllib.request
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import trustme
+import boto3
 from awscrt.checksums import crc64nvme
 
-from lora_drop.simulator.lora import write_lora
+from benchmarks.copy_ends import Ends, Place, ends
+from benchmarks.figures import Figure, Goal, Topic
+from benchmarks.peers import environment, program
+from lora_drop.simulator.lora import WrittenFile, write_lora
 
-MB = 1_000_000
-RANKS = {90: 16, 500: 89}  # of a FLUX LoRA of about so many MB
-# Of one connection to the CDN; the bucket is as fast as it can be, as one in the same region is.
-RATES = {"as fast as it goes": 0, "the CDN at 25 MB/s a connection": 25 * MB}
-PROGRAMS = ("ours", "upload_fileobj")
+BUCKET = "models"
+MIB = 2**20
+MEMORY = 48  # MiB above rest, at any size
+OURS = "ours"
+PYTHON = ("upload_fileobj", "obstore_put", "crt_put")
+# From 16 MiB on rclone reads in parts of this size over four connections; by default from 256 MiB on.
+RCLONE = {
+    "rclone_copyurl": ("copyurl", "{cdn}/{file}"),
+    "rclone_copyto": ("copyto", ":http,url='{cdn}':{file}"),
+    "rclone_copyto_parts": (
+        *("copyto", "--multi-thread-cutoff", "16Mi", "--multi-thread-chunk-size", "16Mi"),
+        ":http,url='{cdn}':{file}",
+    ),
+}
+SAYS = {
+    OURS: "lora-drop",
+    "upload_fileobj": "boto3 `upload_fileobj` of urllib",
+    "obstore_put": "obstore, put of a GET's stream",
+    "crt_put": "AWS CRT's S3 client, put of a stream",
+    "rclone_copyurl": "`rclone copyurl`",
+    "rclone_copyto": "`rclone copyto`",
+    "rclone_copyto_parts": "`rclone copyto` in parts of 16 MiB over 4 connections",
+}
+HOW = (
+    "A safetensors file from nginx (TLS, ranges, strong ETags) into SeaweedFS over TLS, each program in a process of its own and in turn; with limits, a "
+    "connection from the CDN has 25 MB/s and one to S3 50 MB/s. Every program copies a small file before its clock starts; of rclone's time, which is the process's, that of a small copy is taken off. "
+    "Ours hashes (SHA-256), checks the header, compares CRC64NVME of every part and of the whole and can go on after a crash; the peers do none of it but the CRT's checksum. "
+    "Size and CRC64NVME of what each has stored are compared with the file's. Five runs of 145 MB; of 1.5 GB, where a run takes up to half a minute, two at full speed and one with limits. "
+    "With limits, and with 1.5 GB, only the peers that were fastest: what uses a single connection takes its 5.8 or 60 seconds. Memory: ours and the Python peers' above rest, rclone's of the whole process."
+)
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where the ends of one measurement are."""
+class Case:
+    """One table's worth: a file, ends, and who copies how often."""
 
-    url: str
-    small: str
-    bucket: str
-    ca: Path
+    name: str
+    says: str
+    megabytes: int
+    programs: Sequence[str]
+    runs: int
 
-    def run(self, program: str) -> dict[str, float]:
-        """One copy by one program; raises CalledProcessError."""
-        env = {
-            **os.environ,
-            "AWS_ENDPOINT_URL_S3": self.bucket,
-            "AWS_ACCESS_KEY_ID": "test",
-            "AWS_SECRET_ACCESS_KEY": "test",
-            "AWS_DEFAULT_REGION": "us-east-1",
-            "SSL_CERT_FILE": str(self.ca),
-        }
-        command = [sys.executable, "-m", "benchmarks.copy_run", program, self.url, self.small]
-        done = subprocess.run(command, env=env, check=True, capture_output=True, text=True)  # noqa: S603
-        measured: dict[str, float] = json.loads(done.stdout)
+    @property
+    def limited(self) -> bool:
+        """Return whether each connection has its limit."""
+        return self.name.startswith("limited")
+
+    @property
+    def most(self) -> float:
+        """Return the goal: ours by the fastest peer's."""
+        return 0.6 if self.limited else 0.95
+
+
+PARTS = "rclone_copyto_parts"
+CASES = (
+    Case("full.145", "145 MB", 145, (OURS, *PYTHON, *RCLONE), runs=5),
+    Case("limited.145", "145 MB, with limits", 145, (OURS, PARTS, "rclone_copyurl"), runs=5),
+    Case("full.1500", "1.5 GB", 1500, (OURS, "rclone_copyurl", PARTS), runs=2),
+    Case("limited.1500", "1.5 GB, with limits", 1500, (OURS, PARTS), runs=1),
+)
+RANKS = {145: 26, 1500: 267}  # of a FLUX LoRA of about so many MB
+
+
+@dataclass(slots=True)
+class Bench:
+    """The ends, the files with their CRC64NVME, and what was measured."""
+
+    place: Place
+    files: Mapping[int, WrittenFile]
+    sums: Mapping[int, int]
+    runs: dict[tuple[str, str], list[Mapping[str, Any]]] = field(default_factory=dict)
+
+    def measure(self, case: Case) -> None:
+        """Run a case; raises SystemExit where a program has lost a byte."""
+        for number in range(case.runs):
+            turn = number % len(case.programs)
+            with self._bucket() as client:
+                for name in (*case.programs[turn:], *case.programs[:turn]):
+                    measured = self._run(case, name)
+                    self._compare(case, name, measured, client)
+                    self.runs.setdefault((case.name, name), []).append(measured)
+
+    @contextmanager
+    def _bucket(self) -> Iterator[Any]:
+        """Have a new bucket, in which something lies already; its space is free again at once when it goes."""
+        session = boto3.Session("test", "test", region_name="us-east-1")
+        client = session.client("s3", endpoint_url=self.place.full.s3, verify=str(self.place.ca))
+        client.create_bucket(Bucket=BUCKET)
+        client.put_object(Bucket=BUCKET, Key="first", Body=b"{}")
+        yield client
+        for row in client.list_objects_v2(Bucket=BUCKET).get("Contents", []):
+            client.delete_object(Bucket=BUCKET, Key=row["Key"])
+        client.delete_bucket(Bucket=BUCKET)
+
+    def _run(self, case: Case, name: str) -> dict[str, Any]:
+        target = self.place.limited if case.limited else self.place.full
+        run = self._rclone if name in RCLONE else self._python
+        before = self.place.cpu()
+        measured = run(name, target, self.files[case.megabytes].path.name, f"{name}.safetensors")
+        return {**measured, "ends": self.place.cpu() - before}
+
+    def _compare(self, case: Case, name: str, measured: Mapping[str, Any], client: Any) -> None:
+        """Compare what is stored with the file, after a program's first run byte by byte."""
+        file, key = self.files[case.megabytes], f"{name}.safetensors"
+        stored = client.get_object(Bucket=BUCKET, Key=key)
+        same = stored["ContentLength"] == file.size
+        if (case.name, name) not in self.runs:
+            same = same and _crc(stored["Body"].read) == self.sums[case.megabytes]
+        stored["Body"].close()
+        if not same or measured.get("sha256") not in (None, "", file.sha256):
+            sys.exit(f"{name} has stored other bytes")
+
+    def _environment(self, target: Ends) -> Mapping[str, str]:
+        ca = str(self.place.ca)
+        return environment(
+            AWS_ENDPOINT_URL_S3=target.s3, AWS_CA_BUNDLE=ca, SSL_CERT_FILE=ca,
+            RCLONE_CONFIG="/dev/null", RCLONE_CA_CERT=ca, RCLONE_CONFIG_S3_TYPE="s3",
+            RCLONE_CONFIG_S3_PROVIDER="SeaweedFS", RCLONE_CONFIG_S3_ENDPOINT=target.s3,
+            RCLONE_CONFIG_S3_ENV_AUTH="true", RCLONE_S3_NO_CHECK_BUCKET="true",
+        )  # fmt: skip
+
+    def _python(self, name: str, target: Ends, file: str, key: str) -> dict[str, Any]:
+        python = sys.executable if name == OURS else program("python")
+        addresses = (f"{target.cdn}/{file}", f"{target.cdn}/config.json")
+        command = [python, "-m", "benchmarks.copy_run", name, *addresses, key]
+        given = self._environment(target)
+        if name == OURS:
+            given = {**given, "PYTHONPATH": os.pathsep.join(filter(None, sys.path))}
+        done = subprocess.run(command, env=given, check=True, stdout=subprocess.PIPE, text=True)  # noqa: S603
+        measured: dict[str, Any] = json.loads(done.stdout)
         return measured
 
-    def stored(self) -> dict[str, list[int]]:
-        """Size and CRC64NVME of everything in the bucket, by its path."""
-        with urllib.request.urlopen(self.bucket) as answer:  # noqa: S310  # our own
-            found: dict[str, list[int]] = json.load(answer)
-        return found
+    def _rclone(self, name: str, target: Ends, file: str, key: str) -> dict[str, Any]:
+        small = self._timed(name, target, "config.json", f"{key}.json")
+        large = self._timed(name, target, file, key)
+        return {
+            "seconds": large["seconds"] - small["seconds"],
+            "cpu": large["cpu"] - small["cpu"],
+            "memory": large["memory"],
+        }
+
+    def _timed(self, name: str, target: Ends, file: str, key: str) -> dict[str, Any]:
+        *options, source = (each.format(cdn=target.cdn, file=file) for each in RCLONE[name])
+        command = [program("rclone"), *options, source, f"s3:{BUCKET}/{key}"]
+        begun = time.monotonic()
+        with subprocess.Popen(command, env=self._environment(target)) as process:  # noqa: S603
+            _, status, used = os.wait4(process.pid, 0)
+            process.returncode = os.waitstatus_to_exitcode(status)
+        if process.returncode:
+            sys.exit(f"{name} ended with {process.returncode}")
+        return {
+            "seconds": time.monotonic() - begun,
+            "cpu": used.ru_utime + used.ru_stime,
+            "memory": used.ru_maxrss * 1024,
+        }
+
+    def figures(self, case: Case) -> Iterator[Figure]:
+        """Yield the figures of a case: seconds, ours by the fastest peer's, then CPU and memory."""
+        seconds = {name: self._values(case, name, "seconds") for name in case.programs}
+        fastest = min(case.programs[1:], key=lambda name: statistics.median(seconds[name]))
+        for name, runs in seconds.items():
+            key, says = f"copy.{case.name}.{name}", f"{case.says}: {SAYS[name]}"
+            if name == OURS:
+                goal, peer = Goal(most=case.most), f"copy.{case.name}.{fastest}.seconds"
+                held = statistics.median(runs) / statistics.median(seconds[fastest]) <= case.most
+                why = "" if held else self._why(case, fastest)
+                yield Figure(f"{key}.seconds", says, "s", runs, peer=peer, goal=goal, why=why)
+            else:
+                yield Figure(f"{key}.seconds", says, "s", runs)
+        for name in case.programs:
+            key, says = f"copy.{case.name}.{name}", f"{case.says}: {SAYS[name]}"
+            yield Figure(f"{key}.cpu", f"{says}, CPU", "s", self._values(case, name, "cpu"))
+            memory = tuple(value / MIB for value in self._values(case, name, "memory"))
+            most = Goal(most=MEMORY) if name == OURS else None
+            yield Figure(f"{key}.memory", f"{says}, memory", "MiB", memory, goal=most)
+
+    def _values(self, case: Case, name: str, what: str) -> tuple[float, ...]:
+        return tuple(run[what] for run in self.runs[case.name, name])
+
+    def _why(self, case: Case, fastest: str) -> str:
+        """Return where the time of ours and of the fastest peer goes, in CPU seconds."""
+        parts = (
+            f"{SAYS[name]} {statistics.median(self._values(case, name, 'cpu')):.2f} s and both ends "
+            f"{statistics.median(self._values(case, name, 'ends')):.2f} s"
+            for name in (OURS, fastest)
+        )
+        return f"CPU of a copy: {'; '.join(parts)}, on the same cores"
 
 
-@contextmanager
-def end(*arguments: str) -> Iterator[int]:
-    """One end of the copy, as its own process; its port."""
-    command = [sys.executable, "-m", "benchmarks.copy_ends", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603
-        try:
-            assert process.stdout  # noqa: S101  # it was asked for
-            yield int(process.stdout.readline())
-        finally:
-            process.terminate()
-
-
-@contextmanager
-def places(folder: Path, file: Path, rate: int) -> Iterator[Place]:
-    """A CDN with this file and one with a small one, and a bucket."""
-    authority = trustme.CA()
-    ca, certificate, small = folder / "ca.pem", folder / "cdn.pem", folder / "config.json"
-    authority.cert_pem.write_to_path(str(ca))
-    authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(certificate))
-    small.write_bytes(b"{}")
-    with ExitStack() as ends:
-        ports = [
-            ends.enter_context(end("cdn", str(rate), str(each), str(certificate)))
-            for each in (file, small)
-        ]
-        bucket = ends.enter_context(end("bucket", "0"))
-        large, little = (f"https://127.0.0.1:{port}/files/a" for port in ports)
-        yield Place(large, little, f"http://127.0.0.1:{bucket}", ca)
-
-
-def measure(place: Place, file: Path, runs: int) -> dict[str, list[dict[str, float]]]:
-    """Each program so many times, in turn; raises SystemExit when one has lost a byte."""
-    found: dict[str, list[dict[str, float]]] = {program: [] for program in PROGRAMS}
-    expected = [file.stat().st_size, checksum(file)]
-    for _ in range(runs):
-        for program in PROGRAMS:
-            found[program].append(place.run(program))
-    stored = place.stored()
-    for program in PROGRAMS:
-        if stored[f"/models/{program}/lora.safetensors"] != expected:
-            sys.exit(f"{program} has stored other bytes")
-    return found
-
-
-def checksum(file: Path) -> int:
-    """CRC64NVME of a file."""
+def _crc(read: Callable[[int], bytes]) -> int:
+    """Return the CRC64NVME of what can be read."""
     crc = 0
-    with file.open("rb") as opened:
-        while piece := opened.read(MB):
-            crc = crc64nvme(piece, crc)
+    while piece := read(MIB):
+        crc = crc64nvme(piece, crc)
     return crc
 
 
-def table(size: int, found: dict[str, list[dict[str, float]]]) -> Iterator[str]:
-    """A line per program: medians."""
-    for program, runs in found.items():
-        middle: dict[str, Any] = {
-            name: statistics.median(run[name] for run in runs) for name in runs[0]
-        }
-        yield (
-            f"  {program:15} {middle['seconds']:7.2f} s {size / MB / middle['seconds']:7.0f} MB/s"
-            f" {middle['cpu']:7.2f} s CPU {middle['memory'] / 2**20:7.1f} MiB above rest"
-        )
-
-
-def main(runs: int = 3) -> None:
-    """Print the figures."""
+def measure() -> Topic:
+    """Measure every case."""
     with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
-        folder = Path(temporary)
+        folder, files = Path(temporary), Path(temporary, "files")
+        files.mkdir()
+        (files / "config.json").write_bytes(b"{}")
+        written, sums = {}, {}
         for megabytes, rank in RANKS.items():
-            file = folder / f"{megabytes}.safetensors"
-            size = write_lora(file, rank=rank, seed="copy", metadata={}).size
-            for says, rate in RATES.items():
-                with places(folder, file, rate) as place:
-                    print(f"{size / MB:.0f} MB, {says} (median of {runs})")
-                    for line in table(size, measure(place, file, runs)):
-                        print(line, flush=True)
-
-
-if __name__ == "__main__":
-    main(*map(int, sys.argv[1:]))
+            path = files / f"{megabytes}.safetensors"
+            written[megabytes] = write_lora(path, rank=rank, seed="copy", metadata={})
+            with path.open("rb") as file:
+                sums[megabytes] = _crc(file.read)
+        with ends(folder, files) as place:
+            bench = Bench(place, written, sums)
+            for case in CASES:
+                bench.measure(case)
+    figures = [figure for case in CASES for figure in bench.figures(case)]
+    return Topic("copy", "Copying a result", HOW, figures)

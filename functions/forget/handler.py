@@ -1,16 +1,18 @@
 """A job is forgotten: on request, and continued every few minutes until it is done."""
 
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from aws_lambda_powertools import Logger, Metrics
 from aws_lambda_powertools.metrics import MetricUnit
 from aws_lambda_powertools.utilities.typing import LambdaContext
 
-from lora_drop.api import forget_api, log_erasure
 from lora_drop.bootstrap.forget import ForgetBootstrap
-from lora_drop.observability import Metric
+from lora_drop.observability import Metric, log_erasure
 from lora_drop.settings import ForgetSettings, load
+
+if TYPE_CHECKING:
+    from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 logger, metrics = Logger(), Metrics()
 
@@ -21,7 +23,12 @@ def bootstrap() -> ForgetBootstrap:
     return ForgetBootstrap(load(ForgetSettings))
 
 
-app = forget_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at each request: tests replace it
+@cache
+def app() -> "APIGatewayRestResolver":
+    """Return the routes; a round does without what they import."""
+    from lora_drop.api import forget_api  # noqa: PLC0415  # as said
+
+    return forget_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at each request: tests replace it
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -29,7 +36,7 @@ app = forget_api(lambda: bootstrap(), logger)  # noqa: PLW0108  # looked up at e
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
     """Answer one request, or run the round that goes on with what was begun."""
     if "httpMethod" in event:
-        return app.resolve(event, context)
+        return app().resolve(event, context)
     try:
         for each in bootstrap().forget_service.go_on():
             log_erasure(each, logger)

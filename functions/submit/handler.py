@@ -1,6 +1,6 @@
 """A dataset has arrived: S3's event, in the inbox queue or bare; or the pictures of a proof sheet have ended."""
 
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 from aws_lambda_powertools import Logger, Metrics
@@ -15,6 +15,7 @@ from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.messages import ProofRequest, S3Notice, inbox_message
 from lora_drop.observability import SUBMIT_OUTCOMES, Metric, about
+from lora_drop.services.internal_errors import frames_of, place_of
 from lora_drop.settings import SubmitSettings, load
 
 logger, metrics = Logger(), Metrics()
@@ -23,7 +24,13 @@ logger, metrics = Logger(), Metrics()
 @cache
 def bootstrap() -> SubmitBootstrap:
     """Return the function's world, built on first use."""
-    return SubmitBootstrap(load(SubmitSettings))
+    return SubmitBootstrap(load(SubmitSettings), faces_failed)
+
+
+def faces_failed(mistake: Exception) -> None:
+    """Count and log that looking for faces broke: where, and nothing of a photo."""
+    metrics.add_metric(Metric.FACES_UNAVAILABLE, MetricUnit.Count, 1)
+    logger.error("faces broke", reason=place_of(mistake), frames=frames_of(mistake))
 
 
 @logger.inject_lambda_context(clear_state=True)
@@ -40,23 +47,24 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, Any]:
         handle,
         Metric.DATASET_FAILED,
         observers,
+        again=partial(handle, again=True),
     )
 
 
-def handle(body: str) -> None:
-    """Do what a message of the inbox queue is about."""
+def handle(body: str, *, again: bool = False) -> None:
+    """Do what a message of the inbox queue is about; ``again``: it was delivered before."""
     message = inbox_message(body)
     if isinstance(message, ProofRequest):
-        finish_proof(message.proof_of)
+        finish_proof(message.proof_of, again=again)
     else:
         submit_all(message)
 
 
-def finish_proof(job_id: str) -> None:
+def finish_proof(job_id: str, *, again: bool) -> None:
     """Finish the proof sheet of a training, once all its pictures have ended."""
     about(job_id, logger)
     try:
-        job = bootstrap().proof_sheets.finish(job_id)
+        job = bootstrap().proof_sheets.finish(job_id, again=again)
     except JobForgottenError as forgotten:
         about("", logger)
         logger.info("proof sheet of a forgotten job dropped", digest=digest_of(str(forgotten)))
@@ -78,6 +86,9 @@ def submit_all(notice: S3Notice) -> None:
 
 def submit(dataset: DatasetVersion) -> None:
     """Submit one dataset, and count and log what became of it and of the jobs that were sent."""
+    if lack := bootstrap().faces_lack:
+        metrics.add_metric(Metric.FACES_UNAVAILABLE, MetricUnit.Count, 1)
+        logger.error("faces cannot be looked for", reason=lack)
     result = bootstrap().submitter.submit_dataset(dataset)
     rejected = [result.job] if result.job.status is Status.REJECTED else []
     for each in (*rejected, *result.sent):

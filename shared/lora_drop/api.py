@@ -32,7 +32,7 @@ from lora_drop.messages import (
     called_by_key,
     caller_of,
 )
-from lora_drop.observability import about
+from lora_drop.observability import about, log_erasure
 from lora_drop.services.browse import list_jobs, show_budget, show_files, show_job
 from lora_drop.services.record import refuse_endless
 
@@ -293,8 +293,3 @@ def forget_api(bootstrap: Callable[[], ForgetBootstrap], logger: Logger) -> APIG
     )
     answer_errors(app, [UNKNOWN_JOB, shared, kept, busy, INVALID_QUERY])
     return app
-
-
-def log_erasure(erasure: erasures.Erasure, logger: Logger) -> None:
-    """Log the erasure by its digest: the job's id begins with the name of the ZIP."""
-    logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))

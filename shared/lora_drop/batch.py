@@ -22,10 +22,13 @@ def process_messages(
     process: Callable[[str], None],
     failed: Metric,
     observers: tuple[Logger, Metrics],
+    *,
+    again: Callable[[str], None] | None = None,
 ) -> dict[str, Any]:
     """Call ``process`` with the body of each message; return the failed ones, in Lambda's form.
 
-    ``failed`` counts the messages that fail; their errors are logged.
+    ``failed`` counts the messages that fail; their errors are logged. ``again`` is called in its place with a message that was
+    delivered before: who had it has failed, or died.
     """
     logger, metrics = observers
     processor = BatchProcessor(event_type=EventType.SQS, raise_on_entire_batch_failure=False)
@@ -33,7 +36,7 @@ def process_messages(
     def process_record(record: SQSRecord) -> None:
         about("", logger)
         try:
-            process(record.body)
+            (again if again and _came_before(record) else process)(record.body)
         except Exception:
             metrics.add_metric(failed, MetricUnit.Count, 1)
             logger.exception("message failed", message_id=record.message_id)
@@ -43,3 +46,8 @@ def process_messages(
         event=event, record_handler=process_record, processor=processor, context=context
     )
     return dict(answer)
+
+
+def _came_before(record: SQSRecord) -> bool:
+    attributes = record.raw_event.get("attributes", {})
+    return int(attributes.get("ApproximateReceiveCount", 1)) > 1

@@ -13,6 +13,7 @@ from lora_drop.jobs.status import Status
 
 if TYPE_CHECKING:  # only the reconciler pays for its import
     from lora_drop.fal.drift import Difference
+    from lora_drop.jobs.erasures import Erasure
     from lora_drop.services.round_counts import RoundCounts
 
 
@@ -21,6 +22,7 @@ class Metric(StrEnum):
 
     DATASET_REJECTED = "DatasetRejected"
     DATASET_FAILED = "DatasetFailed"
+    FACES_UNAVAILABLE = "FacesUnavailable"
     TRAINING_SUBMITTED = "TrainingSubmitted"
     SUBMIT_UNKNOWN = "SubmitUnknown"
     DELIVERY_ACCEPTED = "DeliveryAccepted"
@@ -83,6 +85,11 @@ def about(job: Job | str, logger: Logger) -> None:
         said[REQUEST_ID] = job.request_id
     logger.remove_keys([JOB_ID, REQUEST_ID])
     logger.append_keys(**{name: value for name, value in said.items() if value})
+
+
+def log_erasure(erasure: "Erasure", logger: Logger) -> None:
+    """Log the erasure by its digest: the job's id begins with the name of the ZIP."""
+    logger.info("erasing", digest=erasure.digest, done=bool(erasure.done_at))
 
 
 def training_seconds(job: Job) -> float | None:

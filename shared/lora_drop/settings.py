@@ -29,7 +29,11 @@ class Settings(BaseModel):
     """What every function needs."""
 
     model_config = ConfigDict(
-        alias_generator=str.upper, extra="ignore", frozen=True, hide_input_in_errors=True
+        alias_generator=str.upper,
+        extra="ignore",
+        frozen=True,
+        hide_input_in_errors=True,
+        defer_build=True,
     )
 
     jobs_table: Name = Field(description="DynamoDB table of the jobs")
@@ -125,6 +129,10 @@ class SubmitSettings(PlatformSettings, LimitSettings, NotifyHostSettings):
     )
     proof_sheet: bool = Field(
         default=False, description="make a proof sheet of each LoRA whose dataset does not say"
+    )
+    simulated_pictures: str = Field(
+        default="",
+        description="what a proof sheet says where a simulator makes its pictures; then nothing is advised for the LoRA",
     )
     remove_metadata: bool = Field(
         default=True, description="take camera, place and other hidden data out of photos"

@@ -1,6 +1,9 @@
 """Faces with the real models: the sample's portrait, whole, turned, close, covered and blurred."""
 
+import cmath
 import importlib.util
+import math
+import shutil
 import threading
 from pathlib import Path
 from typing import Any
@@ -12,7 +15,7 @@ from PIL import Image, ImageFilter
 from lora_drop.adapters import faces as adapter
 from lora_drop.adapters.face_geometry import MOST_FOUND, Detection, without_overlaps
 from lora_drop.adapters.face_measures import surroundings, yaw
-from lora_drop.adapters.faces import OnnxFaces, faces_available
+from lora_drop.adapters.faces import OnnxFaces, faces_available, what_faces_lack
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.datasets.faces.face import CROP_BYTES, Box, FacesSeen
 from lora_drop.datasets.images.describe import describe
@@ -96,6 +99,21 @@ def test_turned_face_is_found(turn: Image.Transpose, turns: int) -> None:
     there = mask.transpose(turn).getbbox()
     assert there
     assert np.allclose(_pixels(face.box, photo.transpose(turn).size), there, atol=12)
+
+
+@pytest.mark.parametrize("degrees", [-50, -45, -40, -35, 35, 40, 45, 50])
+def test_tilted_head_is_the_same_person(degrees: int) -> None:
+    """A head that is tilted as far as between upright and lying is compared as well as an upright one."""
+    photo = portrait()
+    tilted = photo.rotate(degrees, Image.Resampling.BICUBIC, expand=True, fillcolor=(128,) * 3)
+    [upright], [face] = seen(photo).faces, seen(tilted).faces
+
+    assert FACES.similarities([upright.crop, face.crop])[0][1] > 0.8
+    left, top, right, bottom = _pixels(upright.box, photo.size)
+    middle = complex((left + right) / 2, (top + bottom) / 2) - complex(*photo.size) / 2
+    there = complex(*tilted.size) / 2 + middle * cmath.rect(1, math.radians(-degrees))
+    left, top, right, bottom = _pixels(face.box, tilted.size)
+    assert abs(there - complex((left + right) / 2, (top + bottom) / 2)) < 30
 
 
 def _pixels(box: Box, size: tuple[int, int]) -> tuple[int, int, int, int]:
@@ -209,6 +227,7 @@ def test_missing_package_is_noticed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(importlib.util, "find_spec", without)
     assert not faces_available()
+    assert what_faces_lack() == "onnxruntime is not installed"
 
 
 @pytest.mark.parametrize("name", ["DETECTOR", "RECOGNIZER"])
@@ -217,6 +236,24 @@ def test_missing_model_is_noticed(
 ) -> None:
     monkeypatch.setattr(adapter, name, tmp_path / "none.onnx")
     assert not faces_available()
+
+
+def test_nothing_is_lacking_here() -> None:
+    assert what_faces_lack() == ""
+
+
+@pytest.mark.parametrize("spoiled", [None, b"half a mod"])
+def test_wrong_model_is_named(
+    spoiled: bytes | None, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    models = tmp_path / "models"
+    shutil.copytree(adapter.MODELS, models)
+    monkeypatch.setattr(adapter, "MODELS", models)
+    (models / "sface.onnx").unlink()
+    if spoiled:
+        (models / "sface.onnx").write_bytes(spoiled)
+    said = "is not the model that is known" if spoiled else "is missing"
+    assert what_faces_lack() == f"sface.onnx {said}"
 
 
 @pytest.mark.promise("never get stuck")

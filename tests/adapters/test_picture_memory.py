@@ -6,13 +6,14 @@ import sys
 import textwrap
 import time
 from pathlib import Path
-from threading import Event, Thread
+from threading import Barrier, Event, Thread, Timer
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from lora_drop.adapters.memory_limit import at_most
+from lora_drop.adapters.decoding_threads import DecodingThreads, cores
+from lora_drop.adapters.memory_limit import at_most, not_limited
 from tests.support.photos import encoded, picture
 from tests.support.sweeps import sweep
 
@@ -134,3 +135,45 @@ def test_threads_leave_no_limit_behind() -> None:
     for each in threads:
         each.join()
     assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_threads_that_share_the_limit_have_no_more_together() -> None:
+    """Photos that are decoded beside each other take no more memory than one that is decoded alone."""
+    before, both = resource.getrlimit(resource.RLIMIT_AS), Barrier(2)
+
+    def take() -> bool:
+        with at_most(256 * MB):
+            both.wait(10)
+            try:
+                kept = bytearray(160 * MB)
+            except MemoryError:
+                return False
+            finally:
+                both.wait(10)
+            return bool(kept)
+
+    with DecodingThreads() as threads:
+        if cores() == 1:
+            pytest.skip("one core decodes one photo at a time")
+        taken = [future.result() for future in [threads.submit(take) for _ in range(2)]]
+    assert sorted(taken) == [False, True]
+    assert resource.getrlimit(resource.RLIMIT_AS) == before
+
+
+def test_what_is_alone_waits_for_those_that_share() -> None:
+    """A photo that is decoded once more, and a search for faces, have a process that no other photo bounds."""
+    before, inside, leave = resource.getrlimit(resource.RLIMIT_AS), Event(), Event()
+
+    def hold() -> None:
+        with at_most(64 * MB):
+            inside.set()
+            leave.wait(10)
+
+    with DecodingThreads() as threads:
+        held = threads.submit(hold)
+        inside.wait()
+        Timer(0.1, leave.set).start()
+        with not_limited():
+            assert leave.is_set()
+            assert resource.getrlimit(resource.RLIMIT_AS) == before
+        held.result()

@@ -72,7 +72,9 @@ class Line:
         """Let a first worker die after this many parts."""
 
         class Dying(MemoryResults):
-            def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+            def upload(
+                self, key: str, upload_id: str, number: int, data: bytes | bytearray
+            ) -> Part:
                 if number > parts:
                     raise Killed
                 return super().upload(key, upload_id, number, data)

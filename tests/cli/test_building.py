@@ -16,8 +16,8 @@ from lora_drop.local.processes import Background, _born
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack
 
-ALL, NONE, ALONE = ["sam build", "sam deploy"], ["unchanged build"], ["parameters"]
-DEPLOY = ["unchanged build", "sam deploy"]
+ALL, NONE, ALONE = ["sam build", "deploy"], ["unchanged build"], ["parameters"]
+DEPLOY = ["unchanged build", "deploy"]
 PARAMETER = {"MaxInFlight": "5"}
 
 
@@ -31,13 +31,10 @@ class Ups:
             monkeypatch.setattr(deployment, name, lambda *_: None)
         monkeypatch.setattr(deployment, "sources_digest", lambda: self.sources)
         monkeypatch.setattr(deployment, "_sam", self._sam)
-        monkeypatch.setattr(deployment, "client", lambda *_: self)
+        monkeypatch.setattr(deployment, "deploy", lambda *_: None)
         monkeypatch.setattr(deployment, "update", lambda values, _: self.given.append(dict(values)))
         monkeypatch.setattr(deployment, "outputs", lambda _: {"FalKeySecretArn": "arn"})
         monkeypatch.setattr(LocalStack, "_start", lambda *_: self._started())
-
-    def create_bucket(self, **_: object) -> None:
-        """The emulator's bucket for code is there."""
 
     def up(self, **parameters: str) -> list[str]:
         steps: list[str] = []

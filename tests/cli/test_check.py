@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from typer.testing import Result
 
-from lora_drop.cli.reports import FACE_LINES, changes_by_kind, face_lines, problem_lines
+from lora_drop.cli.reports import FACE_LINES, changes_by_kind, problem_lines, urgent_lines
 from lora_drop.datasets.report import ReportedChange
 from lora_drop.jobs.problems import Problem
 from tests.support.client_fixtures import Run, phone_data
@@ -212,10 +212,10 @@ def test_face_lines_are_few() -> None:
         for code in codes
     ]
     blurred = Problem(code="image_blurred", message="x.jpg is blurred.", member="x.jpg")
-    lines = list(face_lines((blurred, *faces), "all"))
+    lines = list(urgent_lines((blurred, *faces), "all"))
     assert lines[0] == "warning: other_person.jpg is other_person. (image_face_other_person)"
     assert (len(lines), lines[-1]) == (FACE_LINES + 1, "and 2 more about faces")
-    assert list(face_lines((blurred,), "all")) == []
+    assert list(urgent_lines((blurred,), "all")) == []
 
 
 def test_changes_are_told_apart() -> None:

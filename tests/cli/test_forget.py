@@ -11,6 +11,7 @@ import httpx
 import pytest
 
 from lora_drop.client import opened_pages
+from lora_drop.jobs.ids import picture_job_id
 from tests.support.client_fixtures import Api, Run, error_answer
 
 MINE, OTHER = "ada-0123456789", "bob-2222222222"
@@ -62,7 +63,9 @@ def test_asks_until_done(forget: Run, api: Api, waited: list[float]) -> None:
     assert waited[0] == 1.0
     assert all(86_000 < seconds <= 86_400 for seconds in waited[1:])
     assert result.stderr.count("Ctrl-C is safe") == 1
-    assert "0123456789: erased 2 versions of the dataset, 9 of its results" in result.stdout
+    assert (
+        "0123456789: erased 2 versions of the dataset, 9 versions of its results" in result.stdout
+    )
     assert "done 2026-11-25T12:06:02Z" in result.stdout
 
 
@@ -71,6 +74,23 @@ def test_last_look_can_be_left_out(forget: Run, api: Api, waited: list[float]) -
     result = forget("--yes", "--no-wait")
     assert (result.exit_code, waited) == (0, [])
     assert "the last look is still to come" in result.stdout
+
+
+def test_pictures_are_named_by_their_job(forget: Run, api: Api) -> None:
+    """A picture's erasing is told by its number and its job, whose id a person has seen."""
+    picture = {
+        **DONE,
+        "digest": picture_job_id("ada-0123456789", 2).rpartition("-")[2],
+        "found": {"dataset_versions": 0, "result_versions": 1, "unfinished_uploads": 0},
+        "fal_files": 1,
+    }
+    api.answers = [erased(DONE, picture)]
+    shown = forget("--yes").stdout
+    assert "ada-0123456789: erased 2 versions of the dataset, 9 versions of its results" in shown
+    assert (
+        "picture 2 of the proof sheet of ada-0123456789: erased no versions of the dataset, 1 version of its results, "
+        "no unfinished uploads; at fal 1 file of 1 request; done"
+    ) in shown
 
 
 def looked(*jobs: tuple[str, str, float | None]) -> httpx.Response:

@@ -173,7 +173,25 @@ def test_open_sheet_says_how_far(
     shown = " ".join(result.stdout.split())
     assert result.exit_code == 0, result.stderr
     assert f"proof sheet {said}" in shown
-    assert "$6.00 spent, and $0.07 for the proof sheet" in shown
+    assert "$6.00 spent, and about $0.07 for the proof sheet" in shown
+
+
+@pytest.mark.parametrize("status", [Status.HELD, Status.SUBMIT_UNKNOWN])
+def test_picture_that_waits_for_a_person_is_named(run: Run, api: Api, status: Status) -> None:
+    """A job whose proof sheet waits for a person says for which picture, why, and what to do."""
+    why = Problem(
+        code="budget_reached",
+        message="The budget is used up. Let it go on: lora-drop approve JOB",
+    )
+    api.answers = [
+        job_answer(status=Status.SUCCEEDED, proof=ProofSheet(pictures=PICTURES)),
+        job_answer(job_id=PICTURES[0], status=status, problems=(why,)),
+        job_answer(job_id=PICTURES[1], files=(MADE,)),
+    ]
+    shown = " ".join(run("job", "ada-486fb2366b").stdout.split())
+    assert f"{PICTURES[0]} is {status}: the proof sheet waits for it" in shown
+    assert f"used up. Let it go on: lora-drop approve {PICTURES[0]} (budget_reached)" in shown
+    assert "1 of 2 pictures" in shown
 
 
 @pytest.mark.parametrize(
@@ -183,6 +201,12 @@ def test_open_sheet_says_how_far(
 def test_ordered_sheet_is_in_estimate(run: Run, api: Api, status: Status, more: str) -> None:
     api.answers = [job_answer(status=status, estimated_cost_usd=3.6, proof=ProofSheet())]
     assert f"estimate  $3.60{more}\n" in run("job", "ada-486fb2366b").stdout
+
+
+def test_made_sheet_stays_in_estimate(run: Run, api: Api) -> None:
+    made = ProofSheet(pictures=PICTURES, done_at=NOW)
+    api.answers = [job_answer(status=Status.SUCCEEDED, estimated_cost_usd=3.6, proof=made)]
+    assert "estimate  $3.60, and $0.07 for the proof sheet\n" in run("job", "ada-1").stdout
 
 
 @pytest.mark.parametrize("status", ["succeeded", "SUCCEEDED", "Succeeded"])

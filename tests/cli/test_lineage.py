@@ -8,13 +8,16 @@ from unittest.mock import MagicMock
 import pytest
 
 from lora_drop.cli.lineage_tables import history_lines
+from lora_drop.client.comparison_rows import OTHER_CONTENT
 from lora_drop.client.differences import JobSummary
 from lora_drop.client.stack import Stack
+from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from tests.support.client_fixtures import Run
 from tests.support.lineage import Served, proof, report_of, version
 from tests.support.photos import encoded, picture
+from tests.support.reports import make_photo, make_report
 
 FIRST, SECOND = version(1).job_id, version(2).job_id
 
@@ -49,7 +52,7 @@ def test_history_says_what_changed(run: Run) -> None:
 
 def test_pictures_are_in_the_cost(run: Run, api: Served) -> None:
     """The pictures of a proof sheet are said beside what the training cost, and are a number for programs."""
-    sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"]}
+    sheet = {**proof(0.72, 0.84), "pictures": ["a-1", "a-2", "a-3", "a-4"], "paid_usd": 0.14}
     api.add(version(1), report_of("a", "b"), proof=sheet)
     assert run("history", "ada").stdout.splitlines()[-2] == "  and $0.14 for the proof sheet"
     rows = [json.loads(line) for line in run("history", "ada", "--json").stdout.splitlines()]
@@ -116,6 +119,33 @@ def test_compare_marks_what_differs(run: Run) -> None:
         "  added: c.jpg, d.jpg",
         "  removed: a.jpg",
     ]
+
+
+def test_both_say_when_in_utc(run: Run) -> None:
+    said = f"{version(2).created_at:%Y-%m-%d %H:%M} UTC"
+    assert said in run("history", "ada").stdout
+    assert said in run("compare", FIRST, SECOND).stdout
+
+
+def test_compare_names_changed_captions(run: Run, api: Served) -> None:
+    photos = [make_photo(f"{each}.jpg", sha256=each) for each in "ab"]
+    changed = photos[0].model_copy(update={"caption_text": "ada in a hat"})
+    api.add(version(1), make_report(photos=tuple(photos)))
+    api.add(version(2), make_report(photos=(changed, photos[1])))
+    lines = run("compare", FIRST, SECOND).stdout.splitlines()
+    assert lines[-2].endswith(": 1 caption changed.")
+    assert lines[-1] == "  caption changed: a.jpg"
+
+
+def test_compare_says_other_content(run: Run, api: Served) -> None:
+    for number in (1, 2):
+        api.add(
+            version(number, content_digest=str(number), parameters=TrainingParameters(steps=1)),
+            report_of("a"),
+        )
+    shown = run("compare", FIRST, SECOND).stdout
+    assert shown.splitlines()[-1] == OTHER_CONTENT
+    assert "content" not in shown
 
 
 def test_compare_names_five_photos(run: Run, api: Served) -> None:

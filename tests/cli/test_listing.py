@@ -43,6 +43,13 @@ def test_ids_are_whole_at_every_width(width: int, created: bool) -> None:  # noq
     assert ("created" in lines[0]) is created
 
 
+@pytest.mark.parametrize("command", ["up", "demo"])
+def test_pictures_have_help(run: Run, command: str) -> None:
+    shown = " ".join(run(command, "--help").stdout.split())
+    assert "--pictures DIR" in shown
+    assert "Folder of photos that the simulator answers with" in shown
+
+
 def test_help_groups_its_commands(run: Run) -> None:
     lines = run("--help").stdout.splitlines()
     heads = [line for line in lines if line in ("Train:", "Decide about a job:", "Run a stack:")]

@@ -13,11 +13,13 @@ from typing import Any
 
 import pytest
 
-from lora_drop.client.simulator_words import DRAWN, PHOTOS, simulated_words
+from lora_drop.client.stack import _local
 from lora_drop.local import deployment, overlay, processes, stack
 from lora_drop.local.deployment import SamError
 from lora_drop.local.fal_server import FalServer, start_simulator
+from lora_drop.local.overlay import variables
 from lora_drop.local.processes import Background, NotStartedError, run, start
+from lora_drop.local.simulator_words import DRAWN, PHOTOS
 from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import Record, RunningStack, StackError
 from tests.simulator.fal_calls import LIMIT
@@ -162,7 +164,7 @@ def test_failed_update_leaves_the_stack(
     tmp_path: Path, program: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def fails(*_: object, **__: object) -> None:
-        raise SamError("sam deploy failed: it cannot replace FalKeySecret")
+        raise SamError("The stack failed: it cannot replace FalKeySecret")
 
     unchanged = {"build": lambda *_, **__: tmp_path, "digest_of_build": lambda _: "new"}
     for name, instead in {**unchanged, "deploy": fails, "put_fal_key": fails}.items():
@@ -183,7 +185,7 @@ def test_failed_update_leaves_the_stack(
         LocalStack(tmp_path).up(step=step)
     assert "The stack still runs" in str(failed.value)
     assert "lora-drop down, then lora-drop up" in str(failed.value)
-    assert steps == ["sam build", "sam deploy"]
+    assert steps == ["sam build", "deploy"]
     assert LocalStack(tmp_path).running() == before  # so the next up tries it again
     assert program.alive
 
@@ -195,7 +197,9 @@ def test_pictures_are_decided_at_start(tmp_path: Path, program: Background) -> N
     with pytest.raises(StackError, match="is no folder with photos"):
         LocalStack(tmp_path).up(step=lambda _: nullcontext(), pictures=folder)
     (folder / "ada.jpg").write_bytes(b"")
-    up = known(program, "https://127.0.0.1:1").model_copy(update={"outputs": {"A": "a"}})
+    up = known(program, "https://127.0.0.1:1").model_copy(
+        update={"outputs": dict.fromkeys(("DatasetsBucketName", "ModelsBucketName"), "a")}
+    )
     up = up.model_copy(
         update={"fal": up.fal.model_copy(update={"pictures": folder}), "host": "127.0.0.1"}
     )
@@ -205,9 +209,19 @@ def test_pictures_are_decided_at_start(tmp_path: Path, program: Background) -> N
         LocalStack(tmp_path).up(step=lambda _: nullcontext(), pictures=folder)
     access = LocalStack(tmp_path).access()
     assert access
-    assert simulated_words(access) == PHOTOS.format(folder)
-    assert simulated_words({**access, "fal_pictures": ""}) == DRAWN
-    assert simulated_words({**access, "fal_simulated": False}) == ""
+    assert _local(access).simulated == PHOTOS.format(folder)
+    assert _local({**access, "fal_pictures": ""}).simulated == DRAWN
+    assert _local({**access, "fal_simulated": False}).simulated == ""
+    others: list[dict[str, Any]] = [{}, {"pictures": None}, {"simulated": False}]
+    said = {
+        variables("http://127.0.0.1:1", up.fal.model_copy(update=changes)).get("SIMULATED_PICTURES")
+        for changes in others
+    }
+    assert said == {PHOTOS.format(folder), DRAWN, None}
+
+
+def test_hint_says_what_down_deletes() -> None:
+    assert "lora-drop down, which deletes the stack with its jobs" in DRAWN
 
 
 def test_simulator_gets_the_folder(tmp_path: Path) -> None:

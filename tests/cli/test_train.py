@@ -84,6 +84,25 @@ def test_proof_sheet_has_its_price(train: Run, folder: Path, words: list[str], s
     assert said in result.stderr.partition("upload")[0]
 
 
+def test_untrained_phrase_is_said_before_the_upload(train: Run, folder: Path) -> None:
+    """A trigger phrase that no caption has is said in full before the training is paid for."""
+    for each in folder.glob("*.jpg"):
+        each.with_suffix(".txt").write_text("a portrait in daylight")
+    result = train(folder, "--trigger", "ada", "--no-wait")
+    before = result.stderr.partition("upload")[0]
+    assert "warning: None of the 12 captions has [trigger] or “ada”" in before
+
+
+@pytest.mark.parametrize(("words", "said"), [([], True), (["--no-proof"], False)])
+def test_stacks_own_proof_sheet_has_its_price(
+    train: Run, stack: Stack, folder: Path, *, words: list[str], said: bool
+) -> None:
+    """Where the stack makes a proof sheet of each training, its price is said before the upload, unless there is none."""
+    object.__setattr__(stack, "proof_sheet", True)
+    result = train(folder, "--trigger", "ada", "--no-wait", *words)
+    assert ("a proof sheet of four pictures, about $0.14" in result.stderr) == said
+
+
 def test_sheet_is_still_being_made(train: Run, api: Api, folder: Path) -> None:
     """After the training a person reads how the pictures of its proof sheet are seen, or why there are none."""
     said = "The pictures of the proof sheet are being made: lora-drop job ada-486fb2366b shows them"

@@ -14,6 +14,7 @@ from lora_drop.cli.usage import SCREENS
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.datasets.reports import result_page
+from lora_drop.datasets.trigger_phrase import UNTRAINED
 from lora_drop.fal.inference import INFERENCES, diffusers_program, fal_program
 from lora_drop.fal.trainers.parameters import TrainingParameters
 from lora_drop.fal.trainers.table import TRAINERS
@@ -172,3 +173,17 @@ def test_job_shows_the_warnings_of_its_check(
     assert shown.exit_code == 0
     said = "2 warnings of its check:\n    2 files: each is very dark. Brighten it. (a.jpg, b.jpg)"
     assert (said in shown.stdout) is (content is None)
+
+
+def test_usage_says_that_the_phrase_is_untrained(run: Run, api: Api, stack: Stack) -> None:
+    """A trigger phrase that no caption had is not given for prompts."""
+    warned = Problem(code=UNTRAINED, message="None of the 12 captions has it.")
+    report = Report(file="ada.zip", verdict=Verdict.ACCEPTED, warnings=(warned,))
+    s3, job = stack.client("s3"), make_job(status=Status.SUCCEEDED)
+    s3.create_bucket(Bucket="models")
+    body = report.model_dump_json().encode()
+    s3.put_object(Bucket="models", Key=f"{job.prefix}report.json", Body=body)
+    api.answers = [succeeded()]
+    shown = run("usage", job.job_id).stdout
+    assert "No caption had the trigger phrase ada, so it was not trained." in shown
+    assert "for each prompt" not in shown

@@ -13,12 +13,13 @@ from lora_drop.cli.lineage import comparison_document
 from lora_drop.client.comparison import PICTURE_SIDE, small_picture
 from lora_drop.client.comparison_page import comparison_page
 from lora_drop.client.comparison_rows import comparison_rows, duration
-from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.reports.proof_sheet import proof_json
 from lora_drop.fal.trainers.parameters import TrainingParameters
+from lora_drop.jobs.proof import Likeness, PictureLikeness, ProofSheet
 from lora_drop.jobs.status import Status
+from lora_drop.local.simulator_words import DRAWN
 from tests.support.client_fixtures import answering, connected
 from tests.support.lineage import FACTS, Served, proof, report_of, version
 from tests.support.photos import encoded, picture
@@ -101,6 +102,21 @@ def test_page_captions_each_picture(client: StackClient, served: Served) -> None
     page = comparison_page(found, partial(small_picture, client))
     assert f"<p>Likeness 0.72. {prompts[0]}</p>" in page
     assert "simulator" not in page
+
+
+def test_what_the_median_hides_is_said(client: StackClient, served: Served) -> None:
+    """Pictures that did not count, or that show another person, stand under the numbers, with the job's id."""
+    pictures = [
+        PictureLikeness(number=number, likeness=likeness)
+        for number, likeness in enumerate((None, None, 0.09, 0.96), 1)
+    ]
+    hiding = Likeness(likeness=0.53, among_photos=0.98, pictures=tuple(pictures))
+    served.add(version(2, proof=ProofSheet(pictures=("ada-1",), likeness=hiding)))
+    found = compared(client)
+    said = "2 of 4 pictures have a face that can be compared. Picture 3 shows another person."
+    assert (found.a.likeness_note, found.b.likeness_note) == ("", said)
+    page = comparison_page(found, partial(small_picture, client))
+    assert f"<p>{version(2).job_id}: {said}</p>" in page
 
 
 def test_simulators_pictures_are_said(stack: Stack, served: Served) -> None:

@@ -187,7 +187,7 @@ class Dying(S3Copies):
         super().__init__(aws.s3, bucket)
         self._at = at
 
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         if self._at == "part" and number > 1:
             raise Killed
         return super().upload(key, upload_id, number, data)

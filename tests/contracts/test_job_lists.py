@@ -5,11 +5,13 @@ from datetime import timedelta
 import pytest
 
 from lora_drop.adapters.dynamodb import DynamoJobs
+from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.proof import PictureOrder
 from lora_drop.jobs.status import TRANSITIONS, Status
-from lora_drop.ports import Bookmarks, Claim, JobStore
+from lora_drop.ports import Bookmarks, Claim, JobStore, WaitingJob
 from tests.contracts.builders import moved, waiting
 from tests.support.builders import NOW, make_job
 from tests.support.memory_jobs import MemoryJobs
@@ -228,6 +230,43 @@ def test_skipped_ready_state_leaves_no_row(jobs: JobStore) -> None:
     assert jobs.add(job)
     jobs.replace(job, job.move(Status.READY, now=NOW).move(Status.HELD, now=NOW))
     assert jobs.next_waiting() is None
+
+
+def test_waiting_jobs_say_since_when(jobs: JobStore) -> None:
+    """Jobs that wait for their turn alone are listed in its order, each with since when it waits."""
+    second, first = waiting(jobs, 2), waiting(jobs, 1)
+    waiting(jobs, 3, problems=(Problem(code="fal_busy", message="fal is busy."),))
+    waiting(jobs, 4, uploads=(Upload(name="a", upload_id="u", identity="e", size=1),))
+    received(jobs, "a")
+    assert list(jobs.waiting()) == [
+        WaitingJob(each.job_id, each.created_at, each.updated_at) for each in (first, second)
+    ]
+
+
+def test_waiting_job_with_a_problem_is_not_left_out(jobs: JobStore) -> None:
+    """What is in a waiting job's way takes it off the list, and it comes back once that is gone."""
+    job = waiting(jobs, 1)
+    busy = set_aside(jobs, job, Problem(code="fal_busy", message="fal is busy."))
+    assert (list(jobs.waiting()), jobs.next_waiting()) == ([], busy)
+    again = set_aside(jobs, busy)
+    assert list(jobs.waiting()) == [WaitingJob(again.job_id, again.created_at, again.updated_at)]
+    moved(jobs, again, Status.SUBMITTING)
+    assert list(jobs.waiting()) == []
+
+
+def set_aside(jobs: JobStore, job: Job, *problems: Problem) -> Job:
+    """The waiting job with these problems, a minute later."""
+    later = job.updated_at + timedelta(minutes=1)
+    update = {"problems": problems, "version": job.version + 1, "updated_at": later}
+    after = job.model_copy(update=update)
+    jobs.replace(job, after)
+    return after
+
+
+def test_unfinished_jobs_may_be_left_out(jobs: JobStore) -> None:
+    made = [waiting(jobs, number).job_id for number in range(130)]
+    assert [each.job_id for each in jobs.unfinished()] == made
+    assert [each.job_id for each in jobs.unfinished(but=made[1:-1])] == [made[0], made[-1]]
 
 
 @pytest.mark.promise("never lose a result")

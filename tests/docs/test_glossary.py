@@ -9,28 +9,29 @@ from pathlib import Path
 STANDARD = frozenset(
     """
     2 3 access account action active adapter address advice allow answer api app as async auth backend
-    background bad balance base batch beyond body bootstrap box boxes break browse bucket budget bus button
-    byte card cdn certificate change check choice chunk clean cli client code colour command common compare
-    comparison config conflict connection content control convert copy count cursor damage data dead
-    deadline deploy describe detect detection dev die difference directory display doc doctor download draft
-    drawing drift drop dynamo dynamodb early edit embedded emulator end entry error evaluate event
-    eventbridge exist explain explanation extra face fail fal field file filter finding finish fix flag flat
-    folder follow foreign forget format forward found fresh gateway geometry go gone group handle header
-    heif history host html http id ideogram illegal image in incoming incomplete inference init input
-    inspect insufficient internal interrupt invalid item jpeg json jwks keep key kind known label lambda
-    language large late latest layer lazy letter likeness limit line lineage list local log long look low
-    main make manual many mark markup mean measure memory message meta metadata meter method metric
-    middleware miss model multipart name network no not number object observability occupy one onnx open
-    openapi output over overlay owner page parameter parity part patience people permanent person photo
-    picture place plan platform png portrait post prefix prepare preview price process proof public publish
-    query question queue range rate raw read ready refuse reject remainder resolve result room round route
-    row rule run s s3 safetensor sam sample save schema screen secret section security see select send sent
-    serve server service setting share sheet sign simulator single size skill source sqs stack stale start
+    background bad balance base batch beyond block body bootstrap bound box boxes break browse bucket
+    budget bus button byte card cdn certificate change check choice chunk clean cli client code colour
+    command common compare comparison config conflict connection content control convert copy cost count
+    cursor damage data dead deadline decode deploy describe detect detection dev die difference
+    directory display doc doctor download draft drawing drift drop dynamo dynamodb early edit embedded
+    emulator end entry error evaluate event eventbridge exist explain explanation extra face fail fal
+    field figure file filter finding finish fix flag flat folder follow foreign forget format forward
+    found fresh gateway geometry go gone group handle header heif history host html http id ideogram
+    illegal image in incoming incomplete inference init input inspect insufficient internal interrupt
+    invalid item jpeg json jwks keep key kind known label lambda language large late latest layer lazy
+    letter likeness limit line lineage list local log long look low main make manual many mark markup
+    mean measure memory message meta metadata meter method metric middleware miss model multipart name
+    network no not number object observability occupy one onnx open openapi output over overlay owner
+    page parameter parity part patience people permanent person photo picture place plan platform png
+    portrait post prefix prepare preview price process proof public publish query question queue range
+    rate raw read ready refuse reject remainder resolve result room round route row rule run s s3
+    safetensor sam sample save scale schema screen secret section security see select send sent serve
+    server service setting share sheet sign simulator single size skill source sqs stack stale start
     step storage store stream structure style summary table tag tail target task tensor terminal text
-    threshold tiff time timeout too tool total train transfer transient transition transport trigger turbo
-    ui unacceptable unanswered unavailable unit unknown unpublished unreachable unreadable unsatisfiable until unusable
-    update upload url usage use v valid validation value variety verdict version view wait warning watch
-    webp weight whole wire word work wrapping write z
+    thread threshold tiff time timeout too tool total train transfer transient transition transport
+    trigger turbo ui unacceptable unanswered unavailable unit unknown unpublished unreachable unreadable
+    unsatisfiable until unusable update upload url usage use v valid validation value variety verdict
+    version view wait warning watch webp weight whole wire word work wrapping write z
     """.split()  # noqa: SIM905  # a paragraph reads better
 )
 # Irregular forms of words that stand in one of the two lists.

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from functions.forget.handler import app as forget
+from functions.forget.handler import app as forget_routes
 from functions.jobs.handler import app as jobs
 from lora_drop.api import ErrorAnswer
 from lora_drop.api_answers import ErasureProof
@@ -46,7 +46,7 @@ def test_every_route_is_described() -> None:
         (method.upper(), path) for path, item in document()["paths"].items() for method in item
     }
     assert described == {(each.method, each.path) for each in ROUTES}
-    assert described == served() == handled(jobs) | handled(forget)
+    assert described == served() == handled(jobs) | handled(forget_routes())
 
 
 def test_callers_with_a_key_see_their_own_routes() -> None:
@@ -65,7 +65,7 @@ def test_every_error_is_described() -> None:
     """Each answer to an error has its code and status in the table, and no other code stands there."""
     answers = [
         each
-        for app in (jobs, forget)
+        for app in (jobs, forget_routes())
         for each in app.exception_handler_manager._exception_handlers.values()
         if isinstance(each, ErrorAnswer)
     ]

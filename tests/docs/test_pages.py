@@ -205,15 +205,10 @@ def test_runbook_parameters_and_outputs_exist() -> None:
     assert outputs <= set(template()["Outputs"])
 
 
-def test_idle_costs_match_the_template() -> None:
+def test_alarms_are_counted_as_the_template_has_them() -> None:
     resources = template()["Resources"].values()
     kinds = [each["Type"] for each in resources if each.get("Condition") not in ASKED_FOR]
     alarms = kinds.count("AWS::CloudWatch::Alarm")
-    dashboard, _ = properties("Dashboard")["DashboardBody"]["Fn::Sub"]
-    drawn = re.findall(r'\["(?:LoraDrop|AWS/\w+)", "', dashboard)
-    assert f"| {alarms} alarms at" in RUNBOOK
-    assert f"this one has {len(drawn)} |" in RUNBOOK
-    assert f"| {kinds.count('AWS::SecretsManager::Secret')} secrets at" in RUNBOOK
     assert f"\n{alarms} alarms and a dashboard" in (DOCS / "operators.md").read_text()
 
 

@@ -1,15 +1,17 @@
 """The submit function looks for faces as the check on a person's machine does, and keeps no embedding of one."""
 
 import json
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from onnxruntime.capi.onnxruntime_pybind11_state import RuntimeException
 
 from functions.submit.handler import handler as submit
-from lora_drop.adapters.faces import OnnxFaces
+from lora_drop.adapters.faces import MODELS, OnnxFaces
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.client.check import check_dataset
@@ -104,6 +106,60 @@ def test_faces_are_left_alone_where_nobody_asks(
     report = json.loads(environment.files()["report.json"])
     assert (report["faces_checked"], named(report)) == (False, {})
     assert (made[0]._detector, made[0]._recognizer) == (None, None)
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("what", ["seen", "similarities"])
+def test_broken_faces_are_logged_without_a_value(
+    seeing: LambdaEnvironment, five: bytes, monkeypatch: pytest.MonkeyPatch, what: str
+) -> None:
+    """Where looking for faces breaks the dataset is trained, and the log has the lines of code, and not the error's text."""
+
+    values = "[0.123, 0.456]"
+
+    def broken(*_: object) -> None:
+        raise RuntimeException(values)
+
+    monkeypatch.setattr(OnnxFaces, what, broken)
+    job = dropped(seeing, five)
+    assert job.status is Status.SUBMITTED
+    report = json.loads(seeing.files()["report.json"])
+    assert "dataset_face_check_failed" in {each["code"] for each in report["warnings"]}
+    output = seeing.output_lines()
+    [line] = [each for each in output if each.get("message") == "faces broke"]
+    assert (line["level"], line["reason"].split()[0]) == ("ERROR", "RuntimeException")
+    assert any("broken" in frame for frame in line["frames"])
+    assert [each["FacesUnavailable"] for each in output if "FacesUnavailable" in each] == [[1.0]]
+    assert values not in json.dumps(output) + json.dumps(report)
+
+
+@pytest.mark.promise("never get stuck")
+@pytest.mark.parametrize("strict", [False, True])
+def test_a_stack_without_models_says_so(
+    environment: LambdaEnvironment,
+    five: bytes,
+    monkeypatch: pytest.MonkeyPatch,
+    tmp_path: Path,
+    strict: bool,  # noqa: FBT001
+) -> None:
+    """Without usable models a dataset is checked without faces: log, metric and report say so; RequireOnePerson refuses it."""
+    shutil.copy(MODELS / "SHA256SUMS", tmp_path)
+    monkeypatch.setattr("lora_drop.adapters.faces.MODELS", tmp_path)
+    monkeypatch.setenv("REQUIRE_ONE_PERSON", str(strict).lower())
+    for name in ("pictures", "pictures_of_style"):
+        monkeypatch.setattr(SubmitBootstrap, name, PROPERTIES[name])
+
+    job = dropped(environment, five)
+
+    assert job.status is (Status.REJECTED if strict else Status.SUBMITTED)
+    report = json.loads(environment.files()["report.json"])
+    said = [each["code"] for each in report["errors" if strict else "warnings"]]
+    assert "dataset_face_unavailable" in said
+    assert not report["faces_checked"]
+    lines = [json.loads(line) for line in environment.output().splitlines()]
+    errors = [line for line in lines if line.get("level") == "ERROR"]
+    assert [line["reason"] for line in errors] == ["yunet.onnx is missing"]
+    assert [line["FacesUnavailable"] for line in lines if "FacesUnavailable" in line] == [[1.0]]
 
 
 PROPERTIES = {name: vars(SubmitBootstrap)[name] for name in ("pictures", "pictures_of_style")}

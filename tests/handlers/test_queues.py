@@ -13,6 +13,7 @@ from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.proof import ProofSheet
 from lora_drop.jobs.status import Status
+from lora_drop.services.proof_sheets import ProofSheets
 from tests.support.builders import (
     ARTIFACTS,
     NOW,
@@ -270,6 +271,27 @@ def test_message_of_a_sheet_is_handled(
         line for line in environment.output_lines() if line.get("message") == "proof sheet handled"
     ]
     assert (line["job_id"], line["done"]) == (job.job_id, False)
+
+
+@pytest.mark.parametrize(("tries", "again"), [("1", False), ("2", True)])
+@pytest.mark.usefixtures("environment")
+def test_message_that_comes_again_writes_the_sheet_again(
+    monkeypatch: pytest.MonkeyPatch,
+    tries: str,
+    again: bool,  # noqa: FBT001
+) -> None:
+    """Who had the message before may have died after it wrote older files over newer ones."""
+    asked: list[bool] = []
+
+    def finish(_: ProofSheets, job_id: str, *, again: bool) -> Job:
+        asked.append(again)
+        return make_job(Status.SUCCEEDED, job_id=job_id)
+
+    monkeypatch.setattr(ProofSheets, "finish", finish)
+    batch = event("proof_batch")
+    batch["Records"][0]["attributes"]["ApproximateReceiveCount"] = tries
+    assert handled(batch) == {"batchItemFailures": []}
+    assert asked == [again]
 
 
 @pytest.mark.parametrize("proof_of", ["nobody-0000000000", "", "../..", 7])

@@ -12,6 +12,7 @@ from fal_client.client import FalClientHTTPError
 from PIL import Image
 
 from lora_drop.adapters.faces import OnnxFaces
+from lora_drop.fal.proof_prompts import PICTURES, picture_orders
 from lora_drop.simulator import drawing
 from lora_drop.simulator.config import SimulatorConfig
 from lora_drop.simulator.drawing import drawn
@@ -274,9 +275,12 @@ def test_drawn_pictures_have_no_face(size: tuple[int, int]) -> None:
 
 def test_drawn_picture_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
-    monkeypatch.setattr(drawing, "_caption", lambda *given: said.append(given[-1]))
+    monkeypatch.setattr(drawing, "_caption", lambda *given, **_: said.append(given[-1]))
     drawn((96, 128), prompt=PROMPT, seed=7, number=0)
-    assert said == [f"fal simulator: drawn, not made with the LoRA\n{PROMPT}\nseed 7, picture 0"]
+    assert said == [
+        "fal simulator: drawn, not made with the LoRA",
+        f"{PROMPT}\nseed 7, picture 0",
+    ]
 
 
 def test_pictures_from_a_folder(simulate: Simulate, tmp_path: Path) -> None:
@@ -289,6 +293,23 @@ def test_pictures_from_a_folder(simulate: Simulate, tmp_path: Path) -> None:
         assert opened(calls, image).size == (96, 128)
         shown.append(colour_of(calls, image))
     assert shown == [(0, 0, 255), (0, 255, 0), (255, 0, 0), (0, 0, 255)]
+
+
+def test_sheet_shows_no_photo_twice(simulate: Simulate, tmp_path: Path) -> None:
+    """The pictures of a proof sheet are as many photos, where there are so many; another LoRA's may begin elsewhere."""
+    calls = simulate(pictures=folder_of(tmp_path / "person", "blue", "lime", "red", "yellow"))
+    sheets = []
+    for number in (1, 4):  # by chance two of them begin alike
+        lora = [{"path": calls.stored(lora_of(number)[0], "lora.safetensors")}]
+        shown = []
+        for order in picture_orders("ada-1", None, "ada", PICTURES):
+            asked = {**PLAIN, "seed": order.seed, "loras": lora}
+            request_id = calls.run(asked, application=FLUX_LORA)
+            [image] = calls.result(request_id, FLUX_LORA).json()["images"]
+            shown.append(colour_of(calls, image))
+        sheets.append(shown)
+    assert [len(set(shown)) for shown in sheets] == [PICTURES, PICTURES]
+    assert sheets[0] != sheets[1]
 
 
 def test_folder_can_be_ordered_meanwhile(standing: Calls, ask: Ask, tmp_path: Path) -> None:

@@ -27,7 +27,7 @@ class HookedResults(MemoryResults):
         super().__init__()
         self.hook = hook
 
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         self.hook(number, upload_id)
         return super().upload(key, upload_id, number, data)
 

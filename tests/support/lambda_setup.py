@@ -17,6 +17,7 @@ import httpx
 import pytest
 from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
 
+from lora_drop.adapters.download_connections import FileTransport
 from lora_drop.bootstrap.submit import SubmitBootstrap
 from tests.security.iam.arns import Names
 from tests.security.iam.guard import Guard, guarded
@@ -56,9 +57,8 @@ def prepared_environment(output: Callable[[], str]) -> Iterator[tuple[LambdaEnvi
     internet, clock = Internet(), ManualClock()
     _start_anew()
     with pytest.MonkeyPatch.context() as patch, moto() as aws:
-        patch.setattr(
-            httpx.HTTPTransport, "handle_request", lambda _, request: internet.answer(request)
-        )
+        for transport in (httpx.HTTPTransport, FileTransport):
+            patch.setattr(transport, "handle_request", lambda _, request: internet.answer(request))
         # By the machine's own clock, which a busy machine lets run.
         patch.setattr("lora_drop.adapters.signing_keys.PATIENCE", 600.0)
         patch.setattr("lora_drop.bootstrap.base.Bootstrap.clock", clock)

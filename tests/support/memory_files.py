@@ -137,11 +137,11 @@ class MemoryResults:
             if number not in self.unknown
         }
 
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        assert isinstance(data, bytes), data
+    def upload(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
+        assert isinstance(data, (bytes, bytearray)), data
         assert data, "an empty part is no part"
-        self._upload(key, upload_id).parts[number] = data
-        return _part(number, data)
+        kept = self._upload(key, upload_id).parts[number] = bytes(data)
+        return _part(number, kept)
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         upload = self._upload(key, upload_id)

@@ -2,7 +2,7 @@
 
 import base64
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
@@ -21,7 +21,7 @@ from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import AT_WORK, TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.training_times import KEPT, TrainingTime
-from lora_drop.ports import Claim, Page
+from lora_drop.ports import Claim, Page, WaitingJob
 
 
 def _turn(job: Job) -> tuple[bool, datetime, str]:
@@ -217,9 +217,24 @@ class MemoryJobs:
         if at is not None:
             self.bookmarks[name] = at
 
-    def unfinished(self) -> Iterable[Job]:
+    def waiting(self) -> Sequence[WaitingJob]:
+        quiet = (
+            job
+            for job in self.rows.values()
+            if job.status is Status.READY and not job.problems and not job.uploads
+        )
+        return [
+            WaitingJob(job.job_id, job.created_at, job.updated_at)
+            for job in sorted(quiet, key=_turn)
+        ]
+
+    def unfinished(self, *, but: Collection[str] = ()) -> Iterable[Job]:
         return sorted(
-            (job for job in self.rows.values() if not job.terminal or job.job_id in self.untold),
+            (
+                job
+                for job in self.rows.values()
+                if (not job.terminal or job.job_id in self.untold) and job.job_id not in but
+            ),
             key=lambda job: (job.created_at, job.job_id),
         )
 

@@ -194,7 +194,7 @@ def plain_picture(number: int) -> bytes:
 
 def _row(card: JobCard) -> JobRow:
     percent = card.progress.percent if card.progress else None
-    likeness = 0.84 if card.proof and card.proof.done else None
+    likeness = "0.84 of 0.86" if card.proof and card.proof.done else ""
     return JobRow(
         *(card.id, card.dataset, card.status, AT, 3.6, percent, card.trigger_phrase),
         likeness=likeness,

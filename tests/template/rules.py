@@ -39,7 +39,7 @@ FAL = FalServer(
     user_id="",
     artifact_hosts="fal.example",
     ca_file=Path("ca.pem"),
-    simulated=False,
+    simulated=True,
 )
 OVERLAY = variables("", FAL).keys()
 LONGEST_REGION, LONGEST_BUCKET = "ap-southeast-1", 63

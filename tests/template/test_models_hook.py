@@ -2,6 +2,8 @@
 
 import hashlib
 import importlib.util
+import shutil
+import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 
 from lora_drop.adapters.faces import DETECTOR, MODELS, RECOGNIZER
+from lora_drop.local.tools import environment
 
 SOURCE = b"a model as it is published"
 
@@ -113,7 +116,40 @@ def test_missing_wheel_is_said(hook: Any, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_installed_models_are_the_built(root: Path, hook: Any) -> None:
-    text = (root / "hatch_build.py").read_text()
-    assert digest(DETECTOR.read_bytes()) in text
-    assert digest(RECOGNIZER.read_bytes()) in text
+    for model in (DETECTOR, RECOGNIZER):
+        assert hook.SHA256[model.name] == digest(model.read_bytes())
     assert root / hook.FOLDER == MODELS
+
+
+@pytest.mark.promise("it can be operated")
+@pytest.mark.parametrize(
+    ("spoiled", "said"), [(None, "sface.onnx is missing"), (b"half a mod", "has SHA-256")]
+)
+def test_submit_is_not_built_without_its_models(
+    root: Path, tmp_path: Path, spoiled: bytes | None, said: str
+) -> None:
+    """A build of the submit function ends with a sentence where a model is missing or another one, and builds nothing."""
+    models = tmp_path / "models"
+    shutil.copytree(MODELS, models)
+    if spoiled is None:
+        (models / RECOGNIZER.name).unlink()
+    else:
+        (models / RECOGNIZER.name).write_bytes(spoiled)
+
+    done = subprocess.run(  # noqa: S603  # our own words
+        [  # wherever make is installed
+            *("make", "--silent", "--file", "functions/Makefile", "build-SubmitFunction"),
+            *(f"ARTIFACTS_DIR={tmp_path / 'artifact'}", f"models={models}"),
+        ],
+        cwd=root,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert done.returncode != 0
+    assert "submit cannot look for faces without its models" in done.stderr
+    assert said in done.stderr
+    assert "install it again" in done.stderr
+    assert not (tmp_path / "artifact").exists()

@@ -348,7 +348,17 @@ def test_list_is_filtered_by_its_address(page: PageClient) -> None:
     assert shown(page, "/?search=train").count(rows) == 1
     assert "No job fits." in shown(page, "/?search=nothing&status=HELD")
     assert shown(page, "/?status=nonsense").count(rows) == 10
-    assert shown(page, "/").count("looks like the photos: <strong>0.84</strong>") == 1
+    assert shown(page, "/").count("looks like the photos: <strong>0.84 of 0.86</strong>") == 1
+
+
+def test_earlier_jobs_sheet_is_a_link(page: PageClient, backend: StubBackend) -> None:
+    note = "The one of this LoRA belongs to ada-1: lora-drop job ada-1 shows it."
+    done = next(each for each in backend.cards.values() if each.status is Status.SUCCEEDED)
+    proof = ProofCard(done=True, note=note)
+    backend.cards["twice"] = replace(done, id="twice", duplicate_of="ada-1", proof=proof)
+    text = shown(page, "/jobs/twice")
+    assert "lora-drop job ada-1" not in text
+    assert 'belongs to the earlier job: <a href="/jobs/ada-1">ada-1</a>' in text
 
 
 def test_silent_stack_is_said_and_the_drop_works(page: PageClient, backend: StubBackend) -> None:

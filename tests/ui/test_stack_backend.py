@@ -13,7 +13,6 @@ import pytest
 
 from lora_drop.client import stack as stack_module
 from lora_drop.client.errors import CommandError, JobUnknownError, StackUnreachableError
-from lora_drop.client.simulator_words import DRAWN
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.datasets.reports.proof_sheet import proof_json
@@ -21,6 +20,7 @@ from lora_drop.jobs.budget import Charge, ChargeState
 from lora_drop.jobs.job_problems import over_budget, over_limit
 from lora_drop.jobs.proof import Likeness, PictureLikeness, ProofSheet
 from lora_drop.jobs.status import Status
+from lora_drop.local.simulator_words import DRAWN
 from lora_drop.services.retry import NOT_RETRIED
 from lora_drop.ui import stack_backend
 from lora_drop.ui.backends import Action, CardPicture, ProofCard, Usage
@@ -424,10 +424,12 @@ def test_open_sheet_counts_its_pictures(backend: StackBackend, api: Api) -> None
 def test_cost_has_the_proof_sheet(backend: StackBackend, api: Api, stack: Stack) -> None:
     stack.client("s3").create_bucket(Bucket="models")
     spent, note = charge(ChargeState.SPENT), "The LoRA is not there."
-    two = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW)
+    two = ProofSheet(pictures=("ada-1", "ada-2"), done_at=NOW, paid_usd=0.07)
+    none = two.model_copy(update={"paid_usd": 0.0})
     rows: list[tuple[Status, ProofSheet, dict[str, Any], str]] = [
         (S.READY, ProofSheet(), {}, "about $6.00, and about $0.14 for the proof sheet"),
         (S.SUCCEEDED, two, {"charge": spent}, "$6.00 paid, and $0.07 for the proof sheet"),
+        (S.SUCCEEDED, none, {"charge": spent}, "$6.00 paid, and $0.00 for the proof sheet"),
         (S.SUCCEEDED, ProofSheet(note=note, done_at=NOW), {"charge": spent}, "$6.00 paid"),
         (S.FAILED, ProofSheet(), {}, "nothing paid"),
         (S.SUCCEEDED, two, {"duplicate_of": "ada-1", "charge": None}, "nothing paid"),
@@ -439,10 +441,12 @@ def test_cost_has_the_proof_sheet(backend: StackBackend, api: Api, stack: Stack)
 
 
 def test_list_has_the_likeness(backend: StackBackend, api: Api) -> None:
-    sheet = ProofSheet(pictures=("ada-1",), done_at=NOW, likeness=Likeness(likeness=0.72))
+    sheet = ProofSheet(
+        pictures=("ada-1",), done_at=NOW, likeness=Likeness(likeness=0.72, among_photos=0.84)
+    )
     jobs = [json.loads(job_answer(proof=each).content) for each in (sheet, ProofSheet(), None)]
     api.answers = [httpx.Response(200, json={"jobs": jobs, "next": None})]
-    assert [row.likeness for row in backend.jobs().rows] == [0.72, None, None]
+    assert [row.likeness for row in backend.jobs().rows] == ["0.72 of 0.84", "", ""]
 
 
 def test_stack_says_whether_it_makes_sheets(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,8 @@ from time import monotonic
 
 import httpx
 
-from lora_drop.adapters.checked_network import CheckedNetwork, CheckedTransport
+from lora_drop.adapters.checked_network import CheckedNetwork
+from lora_drop.adapters.download_connections import FileTransport
 from lora_drop.adapters.download_reads import InOneGo, InRanges, strong_etag
 from lora_drop.adapters.download_wire import Range, Wire
 from lora_drop.fal.hosts import AllowedHosts
@@ -21,7 +22,7 @@ from lora_drop.jobs.errors import DownloadInterruptedError, HostNotAllowedError
 from lora_drop.results.copies import OpenArtifact
 
 FIRST = 2 * 1024**2  # a quarter of a part: what is asked for to see what the server does
-LANES = 4
+LANES = 4  # of one read; two go on at a time
 
 
 class CdnFiles:
@@ -67,7 +68,7 @@ class CdnFiles:
 
     def _client(self) -> httpx.Client:
         headers = {"Accept-Encoding": "identity"}
-        transport = self._transport or CheckedTransport(self._certificates, self._network)
+        transport = self._transport or FileTransport(self._certificates, self._network)
         return httpx.Client(transport=transport, headers=headers)
 
     @cached_property

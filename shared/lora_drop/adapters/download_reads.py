@@ -34,7 +34,7 @@ class InRanges:
         self._size = size
         self._etag = etag
         self._lanes = lanes
-        self._pool = ThreadPoolExecutor(lanes)
+        self._pool = ThreadPoolExecutor(2 * lanes)
 
     @property
     def size(self) -> int:
@@ -47,7 +47,7 @@ class InRanges:
         return self._etag
 
     def read(self, offset: int, into: memoryview) -> int:
-        """Fill the buffer in pieces, all of them at once.
+        """Fill the buffer in pieces, all of them at once; several reads may go on at a time, and none ends another.
 
         Raises SourceChangedError, ResultGoneError and DownloadInterruptedError once no piece is written any more.
         """
@@ -56,38 +56,45 @@ class InRanges:
         if first:
             self._first = None
         starts = range(0, len(into), length)
+        wire = self._wire.apart()
         pieces: list[Future[None]] = [
             self._pool.submit(
-                self._piece, offset + start, into[start : start + length], None if start else first
+                self._piece,
+                wire,
+                offset + start,
+                into[start : start + length],
+                None if start else first,
             )
             for start in starts
         ]
         done, others = wait(pieces, return_when=FIRST_EXCEPTION)
         failed = next((piece for piece in done if piece.exception()), None)
         if failed:
-            self._wire.stopped.set()
+            wire.stop()
             wait(others)
             failed.result()
         return len(into)
 
     def close(self) -> None:
         """Read no further."""
-        self._wire.stopped.set()
+        self._wire.stop()
         if self._first:
             self._first.close()
         self._pool.shutdown()
 
-    def _piece(self, offset: int, into: memoryview, first: httpx.Response | None) -> None:
+    def _piece(
+        self, wire: Wire, offset: int, into: memoryview, first: httpx.Response | None
+    ) -> None:
         done = 0
         for attempt in range(1, ATTEMPTS + 1):
             try:
-                response = first or self._asked(Range(offset + done, offset + len(into)))
-                for chunk in self._wire.chunks(response):
+                response = first or self._asked(wire, Range(offset + done, offset + len(into)))
+                for chunk in wire.chunks(response):
                     room = into[done : done + len(chunk)]
                     room[:] = chunk[: len(room)]
                     done += len(room)
                     if len(room) < len(chunk) and not first:
-                        raise SourceChangedError(f"{self._wire.name} sends more than was asked for")
+                        raise SourceChangedError(f"{wire.name} sends more than was asked for")
                     if done == len(into) and first:
                         break  # it may be longer than what is wanted of it now
             except BrokenDownloadError:
@@ -96,20 +103,18 @@ class InRanges:
             if done == len(into):
                 return
             first = None
-        raise DownloadInterruptedError(
-            f"{self._wire.name} ended {len(into) - done} bytes too early"
-        )
+        raise DownloadInterruptedError(f"{wire.name} ended {len(into) - done} bytes too early")
 
-    def _asked(self, span: Range) -> httpx.Response:
+    def _asked(self, wire: Wire, span: Range) -> httpx.Response:
         """Request exactly this range of exactly this file; raises SourceChangedError where it is another."""
-        response = self._wire.get(span, etag=self._etag)
+        response = wire.get(span, etag=self._etag)
         expected = Range(span.start, span.end, self._size)
         if Range.served(response) == expected and strong_etag(response) == self._etag:
             return response
         response.close()
         if response.status_code in CHANGED:
-            raise SourceChangedError(f"{self._wire.name} is not the file any more that it was")
-        raise DownloadInterruptedError(f"{self._wire.name}: status {response.status_code}")
+            raise SourceChangedError(f"{wire.name} is not the file any more that it was")
+        raise DownloadInterruptedError(f"{wire.name}: status {response.status_code}")
 
 
 class InOneGo:
@@ -162,7 +167,7 @@ class InOneGo:
 
     def close(self) -> None:
         """Read no further."""
-        self._wire.stopped.set()
+        self._wire.stop()
         self._response.close()
 
     def _more(self) -> bool:

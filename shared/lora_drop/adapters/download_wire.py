@@ -3,7 +3,7 @@
 import re
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from threading import Event
 from typing import Self
 
@@ -66,7 +66,7 @@ def encoding(response: httpx.Response) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Wire:
-    """The way to one file; ``stopped`` ends what is being read of it.
+    """The way to one file; each of ``stopped`` ends what is being read of it.
 
     ``allowed`` gives an address that may be fetched, or raises HostNotAllowedError; ``most``: bytes.
     """
@@ -78,7 +78,15 @@ class Wire:
     now: Callable[[], float]
     allowed: Callable[[str, str], httpx.URL]
     most: int
-    stopped: Event = field(default_factory=Event)
+    stopped: tuple[Event, ...] = field(default_factory=lambda: (Event(),))
+
+    def stop(self) -> None:
+        """End what is being read this way, and on the ways that were made of it."""
+        self.stopped[-1].set()
+
+    def apart(self) -> "Wire":
+        """Return the same way for what is stopped by itself, and with everything else."""
+        return replace(self, stopped=(*self.stopped, Event()))
 
     def get(self, span: Range | None, *, etag: str = "") -> httpx.Response:
         """Return the answer, its body not read yet; a redirect is followed, to where the first may lead as well.
@@ -133,7 +141,7 @@ class Wire:
             response.close()
 
     def _left(self) -> float:
-        if self.stopped.is_set():
+        if any(each.is_set() for each in self.stopped):
             raise DownloadInterruptedError(f"{self.name} is not read on")
         if (left := self.until - self.now()) <= 0:
             # However steadily it trickles: the function ends soon, and what has arrived is kept.

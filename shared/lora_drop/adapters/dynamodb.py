@@ -11,7 +11,7 @@ as long as there is something left of it.
 
 import random
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from botocore.exceptions import BotoCoreError, ClientError
@@ -24,6 +24,7 @@ from lora_drop.adapters.dynamodb_erasures import (
     keep_actions,
     tombstone_of,
 )
+from lora_drop.adapters.dynamodb_reads import items_of
 from lora_drop.adapters.dynamodb_rows import (
     ACCOUNT,
     BY_CREATION,
@@ -42,6 +43,7 @@ from lora_drop.adapters.dynamodb_rows import (
     place_of,
     start_of,
     turn_of,
+    waiting_of,
 )
 from lora_drop.adapters.dynamodb_writes import (
     Action,
@@ -59,7 +61,7 @@ from lora_drop.jobs.ids import digest_of
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.progress import TrainingProgress
 from lora_drop.jobs.status import Status
-from lora_drop.ports import Claim, Page
+from lora_drop.ports import Claim, Page, WaitingJob
 
 if TYPE_CHECKING:
     from mypy_boto3_dynamodb import DynamoDBClient
@@ -163,13 +165,16 @@ class DynamoJobs:
             raise
         return True
 
-    def unfinished(self) -> Iterable[Job]:
-        """Return every job under OPEN by a strongly consistent query, oldest first."""
-        found = (self.get(_id_in(item)) for item in list(self._rows(OPEN)))
-        return sorted(
-            (job for job in found if job is not None),
-            key=lambda job: (job.created_at, job.job_id),
-        )
+    def waiting(self) -> Sequence[WaitingJob]:
+        """Return the rows under WAITING that say since when, by a strongly consistent query."""
+        return [waiting_of(item) for item in self._rows(WAITING) if "since" in item]
+
+    def unfinished(self, *, but: Collection[str] = ()) -> Iterable[Job]:
+        """Return every job under OPEN by strongly consistent reads, oldest first."""
+        left_out = frozenset(but)
+        ids = [each for each in map(_id_in, self._rows(OPEN)) if each not in left_out]
+        found = items_of(self._client, self._table, [key_of(each, JOB) for each in ids])
+        return sorted(map(job_of, found), key=lambda job: (job.created_at, job.job_id))
 
     def outbox(self) -> Mapping[str, int]:
         """Return the rows under OUTBOX, by a strongly consistent query."""
@@ -315,23 +320,9 @@ class DynamoJobs:
 
     def _there(self, rows: Sequence[tuple[str, str]]) -> set[tuple[str, str]]:
         """Return which of these rows there are."""
-        wanted, found = list(dict.fromkeys(rows)), set[tuple[str, str]]()
-        for start in range(0, len(wanted), 100):  # BatchGetItem takes no more
-            keys: list[dict[str, Any]] = [key_of(*row) for row in wanted[start : start + 100]]
-            while keys:
-                request: Any = {
-                    self._table: {
-                        "Keys": keys,
-                        "ConsistentRead": True,
-                        "ProjectionExpression": "pk, sk",
-                    }
-                }
-                got = self._client.batch_get_item(RequestItems=request)
-                items = got["Responses"].get(self._table, [])
-                found |= {(item["pk"]["S"], item["sk"]["S"]) for item in items}
-                left: Any = got.get("UnprocessedKeys", {}).get(self._table, {})
-                keys = left.get("Keys", [])
-        return found
+        keys = [key_of(*row) for row in dict.fromkeys(rows)]
+        items = items_of(self._client, self._table, keys, ProjectionExpression="pk, sk")
+        return {(item["pk"]["S"], item["sk"]["S"]) for item in items}
 
     def _item(self, key: Mapping[str, Any]) -> Mapping[str, Any] | None:
         got = self._client.get_item(TableName=self._table, Key=key, ConsistentRead=True)

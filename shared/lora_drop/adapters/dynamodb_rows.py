@@ -14,6 +14,7 @@ from lora_drop.jobs.errors import InvalidQueryError
 from lora_drop.jobs.events import ChangeNotice
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.status import Status
+from lora_drop.ports import WaitingJob
 
 JOB, OPEN, WAITING, OUTBOX, SLOTS, ACCOUNT, CONTENT = (
     "job",
@@ -44,6 +45,13 @@ def turn_of(job: Job) -> str:
     """Return where a job stands among those that wait: trainings before pictures, of each the oldest first."""
     # After every digit in the order of UTF-8, which is that of sort keys.
     return ("~" if job.picture else "") + place_of(job)
+
+
+def waiting_of(item: Mapping[str, Any]) -> WaitingJob:
+    """Return the job of a row under WAITING that says since when it waits."""
+    created_at, _, job_id = item["sk"]["S"].removeprefix("~").partition("#")
+    since = datetime.fromisoformat(item["since"]["S"])
+    return WaitingJob(job_id, datetime.fromisoformat(created_at), since)
 
 
 def item_of(job: Job) -> dict[str, Any]:

@@ -132,8 +132,8 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
         item = {**key_of(OPEN, place_of(after)), **row, **ended}
         actions.append(Action({"Put": {"Item": item}}))
     key = key_of(WAITING, turn_of(after))
-    if _waits(after) and not _waits(before):
-        actions.append(Action({"Put": {"Item": {**key, **row}}}))
+    if _waits(after) and (before is None or not _waits(before) or _quiet(before) != _quiet(after)):
+        actions.append(Action({"Put": {"Item": {**key, **row, **_quiet(after)}}}))
     elif _waits(before) and not _waits(after):
         actions.append(Action({"Delete": {"Key": key}}))
     return actions
@@ -161,6 +161,13 @@ def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
         **({"ExpressionAttributeNames": {"#first": "first"}} if changed else {}),
     }
     return [Action({"Update": update})]
+
+
+def _quiet(job: Job) -> Mapping[str, Any]:
+    """Return since when a job that is READY waits for nothing but its turn, as its row under WAITING says it."""
+    if job.problems or job.uploads:
+        return {}
+    return {"since": {"S": job.updated_at.isoformat()}}
 
 
 def _waits(job: Job | None) -> bool:

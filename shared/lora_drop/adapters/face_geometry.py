@@ -4,6 +4,7 @@ Source of the outputs and of the landmarks' places: OpenCV's FaceDetectorYN and 
 (https://github.com/opencv/opencv, modules/objdetect/src/face_detect.cpp and face_recognize.cpp).
 """
 
+import cmath
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
@@ -69,6 +70,22 @@ class Detection:
             self,
             box=(left + across, top + down, width, height),
             landmarks=tuple(at + complex(across, down) for at in self.landmarks),
+        )
+
+    def turned(self, degrees: float, size: tuple[int, int], into: tuple[int, int]) -> "Detection":
+        """Return the same in an image of size ``into`` that is turned clockwise by so many degrees about its middle.
+
+        The box keeps its width and its height.
+        """
+        turn = cmath.rect(1, math.radians(degrees))
+        middle, before = complex(*into) / 2, complex(*size) / 2
+        left, top, width, height = self.box
+        half = complex(width, height) / 2
+        corner = middle + (complex(left, top) + half - before) * turn - half
+        return replace(
+            self,
+            box=(corner.real, corner.imag, width, height),
+            landmarks=tuple(middle + (at - before) * turn for at in self.landmarks),
         )
 
 

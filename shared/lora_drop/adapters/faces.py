@@ -5,6 +5,7 @@ Sources: https://github.com/opencv/opencv_zoo, models/face_detection_yunet and m
 variables of ``OnnxFaces.similarities`` and live nowhere else.
 """
 
+import hashlib
 import importlib.util
 import os
 import threading
@@ -43,6 +44,8 @@ SMALLEST = 12  # pixels in the full photo; below that a "face" is noise
 SURE, SURER, LEAST_AGAIN = 0.93, 0.03, 0.8
 # By one, two and three quarters, clockwise.
 TURNS = (Image.Transpose.ROTATE_270, Image.Transpose.ROTATE_180, Image.Transpose.ROTATE_90)
+# A head that is tilted by 30 to 60 degrees, either way, is found with landmarks of one that is nearly upright.
+TILTS, SURER_TILTED = (40, -40), 0.01
 MOST_FACES, MOST_CROPS = 32, 4
 # A face that fills the picture is found only with something around it: a third on each side.
 PADDING = 1 / 3
@@ -65,6 +68,20 @@ def faces_available() -> bool:
     return installed and DETECTOR.is_file() and RECOGNIZER.is_file()
 
 
+def what_faces_lack() -> str:
+    """Return what keeps faces from being looked for: no onnxruntime, a model that is missing or not the known one; else empty."""
+    if importlib.util.find_spec("onnxruntime") is None:
+        return "onnxruntime is not installed"
+    for line in (MODELS / "SHA256SUMS").read_text().splitlines():
+        wanted, name = line.split()
+        model = MODELS / name
+        if not model.is_file():
+            return f"{name} is missing"
+        if hashlib.sha256(model.read_bytes()).hexdigest() != wanted:
+            return f"{name} is not the model that is known"
+    return ""
+
+
 class OnnxFaces:
     """Finds and compares faces on one thread; safe to share among threads. Holds the two models and nothing of a photo."""
 
@@ -77,14 +94,16 @@ class OnnxFaces:
         """Return the faces of an upright RGB image, the largest first, and what is around them.
 
         ``full_size``: width and height of the photo in pixels, of which the image may be a smaller copy. Where
-        nothing is found for sure, the image is tried on its sides, upside down and with a border, and where
-        there is nothing at all, in parts.
+        nothing is found for sure, the image is tried on its sides, upside down and with a border, a face that is
+        found all the same with the image tilted, and where there is nothing at all, in parts.
         """
         factor = full_size[0] / image.width
         fitted = fitting(image)
         found = _best_turned(fitted, self._detected)
         if _surest(found) < SURE:
             found = _better(found, _padded(fitted, self._detected))
+        if found and _surest(found) < SURE:
+            found = _best_tilted(fitted, found, self._detected)
         factors = image.width / fitted.width, image.height / fitted.height
         found = [each.scaled(*factors) for each in found]
         least = SMALLEST / factor
@@ -196,9 +215,18 @@ def _best_turned(fitted: Image.Image, detect: _Detect) -> list[Detection]:
     return found
 
 
-def _better(found: list[Detection], other: list[Detection]) -> list[Detection]:
-    """Return the other faces where they are clearly surer and no fewer."""
-    clearly = _surest(other) >= max(_surest(found) + SURER, LEAST_AGAIN)
+def _best_tilted(fitted: Image.Image, found: list[Detection], detect: _Detect) -> list[Detection]:
+    """Return these faces, or what is found for surer where the image is tilted."""
+    for degrees in TILTS:
+        tilted = fitted.rotate(degrees, Image.Resampling.BILINEAR, expand=True, fillcolor=GREY)
+        back = (each.turned(degrees, tilted.size, fitted.size) for each in detect(tilted))
+        found = _better(found, list(back), SURER_TILTED)
+    return found
+
+
+def _better(found: list[Detection], other: list[Detection], by: float = SURER) -> list[Detection]:
+    """Return the other faces where they are clearly surer, ``by`` so much, and no fewer."""
+    clearly = _surest(other) >= max(_surest(found) + by, LEAST_AGAIN)
     return other if clearly and len(other) >= len(found) else found
 
 

@@ -7,7 +7,9 @@ whole. simplejpeg raises for a warning where ``strict`` is set (its documentatio
 
 import re
 
+import numpy as np
 import simplejpeg
+from numpy.typing import NDArray
 
 from lora_drop.datasets.images.header import broken
 from lora_drop.datasets.images.jpeg import coded_picture
@@ -16,9 +18,36 @@ from lora_drop.datasets.images.reading import ImageBytes
 SMALL = 8  # pixels: all of the coded data is read, and a picture of an eighth is made from it
 # The warnings of libjpeg that speak of the coded data (jerror.h); the others speak of headers.
 BEHIND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
-LOSSLESS_FRAME = b"\xff\xc3"  # it cannot lie within coded data (T.81, B.1.1.5)
 PADDING = 16  # zero bytes behind the last pixel, as webcams write them
 OF_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
+COLOURS = {"L": "GRAY", "RGB": "RGB"}  # of Pillow's modes
+START = b"\xff\xd8"
+# JFIF 1.01 without a thumbnail: with it the numbers are YCbCr, whatever else a file says (jdapimin.c, default_decompress_parms).
+JFIF_HEADER = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
+
+
+def sound_pixels(source: ImageBytes, size: tuple[int, int], mode: str) -> NDArray[np.uint8] | None:
+    """Return the picture in the size and mode in which Pillow would decode it, where libjpeg warns of nothing at all.
+
+    They are the pixels that Pillow has: both are libjpeg-turbo, and a test compares them. None where there is anything to
+    say of the picture, or where simplejpeg has no such size: Pillow, and ``check_coded_data``, have the last word.
+    """
+    picture = coded_picture(source)
+    if mode not in COLOURS or picture.lossless:
+        return None
+    header = START + JFIF_HEADER if picture.jfif else START
+    width, height = size
+    try:
+        pixels = simplejpeg.decode_jpeg(
+            header + picture.data.removeprefix(START),
+            COLOURS[mode],
+            min_height=height,
+            min_width=width,
+            strict=True,
+        )
+    except (ValueError, MemoryError):
+        return None
+    return pixels if pixels.shape[:2] == (height, width) else None
 
 
 def check_coded_data(source: ImageBytes) -> None:
@@ -28,14 +57,14 @@ def check_coded_data(source: ImageBytes) -> None:
     cannot read at all, Pillow has the last word on; so it has on a lossless JPEG, for which simplejpeg
     writes past its buffer and the process ends.
     """
-    picture, ended = coded_picture(source)
-    if LOSSLESS_FRAME in picture:
+    picture = coded_picture(source)
+    if picture.lossless:
         return
     try:
-        simplejpeg.decode_jpeg(picture, "GRAY", min_height=SMALL, min_width=SMALL, strict=True)
+        simplejpeg.decode_jpeg(picture.data, "GRAY", min_height=SMALL, min_width=SMALL, strict=True)
     except ValueError as error:
         if any(words in str(error) for words in OF_DAMAGE) and not _whole(
-            str(error), picture, ended=ended
+            str(error), picture.data, ended=picture.ended
         ):
             raise broken() from error
 

@@ -2,19 +2,19 @@
 
 import io
 import struct
-import warnings
 import zlib
-from collections.abc import Collection
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Collection, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pillow_heif
 from PIL import AvifImagePlugin, Image
 
+from lora_drop.adapters.decoding_threads import without_warnings
 from lora_drop.adapters.flat_remainder import as_filled
-from lora_drop.adapters.jpeg_warnings import check_coded_data
-from lora_drop.adapters.memory_limit import LIMITED, at_most
+from lora_drop.adapters.jpeg_warnings import check_coded_data, sound_pixels
+from lora_drop.adapters.memory_limit import at_most, not_limited
 from lora_drop.adapters.picture_colours import flat, screen_colours, turned
 from lora_drop.adapters.picture_looks import (
     FACES_MEASURED,
@@ -49,6 +49,7 @@ from lora_drop.datasets.images.pictures import (
     is_lossless,
 )
 from lora_drop.datasets.images.reading import WholeImage
+from lora_drop.jobs.errors import FacesBrokenError
 
 if TYPE_CHECKING:
     from lora_drop.adapters.faces import OnnxFaces
@@ -71,7 +72,7 @@ DECODER_ERRORS = (
 
 
 class PillowPictures:
-    """Pictures by Pillow, with pillow-heif for HEIC. No threads. With ``faces``, a look finds the faces too.
+    """Pictures by Pillow, with pillow-heif for HEIC; starts no threads. With ``faces``, a look finds the faces too.
 
     Memory at its peak, beside the file itself: 12 bytes for each pixel, 17 for a WEBP, so 800 MB and
     1.1 GB for the largest that is let in. Looking at a JPEG takes a few MB, whatever its size, unless
@@ -114,17 +115,21 @@ class PillowPictures:
         if self._faces is None or is_mask:
             return look
         shown = shown_to_faces(image, header)
-        with LIMITED:  # a decoder's bound on this process's memory is not for the models
-            return replace(look, faces=self._faces.seen(shown, header.upright))
+        with not_limited():  # a decoder's bound on this process's memory is not for the models
+            try:
+                return replace(look, faces=self._faces.seen(shown, header.upright))
+            except Exception as mistake:  # onnxruntime's derive from it alone
+                raise FacesBrokenError from mistake
 
     def _sound(self, data: bytes, header: ImageHeader) -> Image.Image:
         """Return the decoded image, a JPEG at least as large as what is measured; raises InvalidImageError for damage."""
         strip = max(header.width, header.height) > LONGEST_STRIP * min(header.width, header.height)
         # The shorter side decides: of a panorama nearly all of it would be decoded.
         side = FACES_MEASURED if self._faces and not strip else MEASURED
-        image = decoded(data, header, at_least=(side, side))
+        sound = _decoded_soundly(data, header, at_least=(side, side))
+        image = sound or decoded(data, header, at_least=(side, side))
         check_no_zeros(WholeImage(data), header)
-        if header.format is ImageFormat.JPEG:
+        if header.format is ImageFormat.JPEG and sound is None:
             try:
                 check_coded_data(WholeImage(data))
             except InvalidImageError as error:
@@ -222,18 +227,48 @@ def decoded(
     ``at_least``: a JPEG may come smaller, with at least so many pixels across and down; all of its
     bytes are read nevertheless. Whatever a decoder raises is raised as InvalidImageError.
     """
+    with _opened(data, header, at_least) as image:
+        image.load()
+    if header.rare and image.mode.startswith("I;16") and header.bit_depth not in WHOLE_DEPTHS:
+        raise unsupported_pixels(header.rare)  # its numbers do not reach to 65,535
+    return image
+
+
+def _decoded_soundly(
+    data: bytes, header: ImageHeader, *, at_least: tuple[int, int]
+) -> Image.Image | None:
+    """Return what ``decoded`` returns of a JPEG that needs no ``check_coded_data`` any more; None of any other image.
+
+    Its coded data is read once for both, which halves the time of a photo.
+    """
+    if header.format is not ImageFormat.JPEG or header.rare:
+        return None
+    with _opened(data, header, at_least) as image:
+        pixels = sound_pixels(WholeImage(data), image.size, image.mode)
+    if pixels is None:
+        return None
+    sound = Image.frombytes(image.mode, image.size, pixels)
+    sound.info = image.info
+    return sound
+
+
+@contextmanager
+def _opened(
+    data: bytes, header: ImageHeader, at_least: tuple[int, int] | None
+) -> Iterator[Image.Image]:
+    """Yield an image that is to be decoded within this block; raises what ``decoded`` does."""
     check_not_too_large(header.width, header.height, header.format)
     errors: list[str] = []
+    messages = tiff_errors() if header.format is ImageFormat.TIFF else nullcontext(errors)
     try:
-        with warnings.catch_warnings(), at_most(MOST_MEMORY), _messages_of(header) as errors:
-            warnings.simplefilter("ignore")
+        with without_warnings(), at_most(MOST_MEMORY), messages as errors:
             source, kinds = _as_known(data, header)
             image = Image.open(source, formats=kinds)
             # A decoder may see another size than we do.
             check_not_too_large(*image.size, header.format)
             if at_least is not None and not is_lossless_coding(header):
                 image.draft(None, at_least)
-            image.load()
+            yield image
     except InvalidImageError:
         raise
     except MemoryError as error:
@@ -248,13 +283,6 @@ def decoded(
         ) from error
     if errors:
         raise broken()
-    if header.rare and image.mode.startswith("I;16") and header.bit_depth not in WHOLE_DEPTHS:
-        raise unsupported_pixels(header.rare)  # its numbers do not reach to 65,535
-    return image
-
-
-def _messages_of(header: ImageHeader) -> AbstractContextManager[list[str]]:
-    return tiff_errors() if header.format is ImageFormat.TIFF else nullcontext([])
 
 
 def _as_known(data: bytes, header: ImageHeader) -> tuple[io.BytesIO, list[str]]:

@@ -8,6 +8,7 @@ import base64
 import hashlib
 from collections.abc import Mapping, Sequence
 from functools import reduce
+from io import SEEK_SET, RawIOBase
 from typing import TYPE_CHECKING
 
 from awscrt.checksums import combine_crc64nvme, crc64nvme
@@ -19,6 +20,7 @@ from lora_drop.jobs.errors import DownloadInterruptedError, KeyOccupiedError, Up
 from lora_drop.results.copies import ExistingFile, Label, Part
 
 if TYPE_CHECKING:
+    from _typeshed import WriteableBuffer
     from mypy_boto3_s3 import S3Client
     from mypy_boto3_s3.type_defs import HeadObjectOutputTypeDef
 
@@ -33,6 +35,43 @@ BEGIN_AGAIN = frozenset(
         *("ConditionalRequestConflict", "OperationAborted"),
     }
 )
+
+
+class _Body(RawIOBase):
+    """A part as it is sent: never copied, which botocore does to a bytearray, and in one piece whatever ``size`` urllib3 asks for (16 KiB)."""
+
+    def __init__(self, data: bytes | bytearray) -> None:
+        self._data = memoryview(data)
+        self._at = 0
+
+    def __len__(self) -> int:
+        return len(self._data)
+
+    def read(self, size: int = -1) -> memoryview | bytes:
+        """Return all that is left."""
+        rest, self._at = self._data[self._at :], len(self._data)
+        return bytes(rest) if size < 0 else rest
+
+    def readinto(self, into: "WriteableBuffer") -> int:
+        """Fill a buffer, to be signed."""
+        room = memoryview(into)
+        piece = self._data[self._at : self._at + len(room)]
+        room[: len(piece)] = piece
+        self._at += len(piece)
+        return len(piece)
+
+    def tell(self) -> int:
+        """Return where it is."""
+        return self._at
+
+    def seek(self, offset: int, whence: int = SEEK_SET) -> int:
+        """Go to a place, to be sent again or measured."""
+        self._at = offset + (0, self._at, len(self._data))[whence]
+        return self._at
+
+    def seekable(self) -> bool:
+        """Return that it is."""
+        return True
 
 
 class S3Copies(S3Results):
@@ -96,7 +135,7 @@ class S3Copies(S3Results):
             raise _gone(upload_id, error) from error
         return found
 
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
+    def upload(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
         """Upload one part; raises UploadGoneError."""
         checksum = _text(crc64nvme(data))
         try:
@@ -105,7 +144,7 @@ class S3Copies(S3Results):
                 Key=key,
                 UploadId=upload_id,
                 PartNumber=number,
-                Body=data,
+                Body=_Body(data),  # type: ignore[arg-type]  # RawIOBase is no IO in typeshed
                 ChecksumCRC64NVME=checksum,
             )
         except ClientError as error:

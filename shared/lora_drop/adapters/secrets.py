@@ -5,7 +5,9 @@ import os
 import time
 from collections.abc import Callable
 
-from aws_lambda_powertools.utilities.parameters import get_secret
+import boto3
+from aws_lambda_powertools.utilities.parameters import SecretsProvider, get_secret
+from aws_lambda_powertools.utilities.parameters.constants import DEFAULT_PROVIDERS
 from aws_lambda_powertools.utilities.parameters.exceptions import GetParameterError
 
 from lora_drop.jobs.errors import FalUnavailableError
@@ -54,6 +56,10 @@ class FalKey:
 
 def secret_text(name: str, *, fresh: bool = False) -> str:
     """Return the secret's text, five minutes old at most; raises FalUnavailableError when there is none yet."""
+    if "secrets" not in DEFAULT_PROVIDERS:
+        # Powertools would open a session of its own, which reads botocore's descriptions once more.
+        client = boto3.client("secretsmanager")
+        DEFAULT_PROVIDERS["secrets"] = SecretsProvider(boto3_client=client)
     try:
         value = get_secret(name, max_age=MAX_AGE_SECONDS, force_fetch=fresh)
     except GetParameterError as error:

@@ -19,6 +19,10 @@ from lora_drop.ports import (
 from lora_drop.settings import FalSettings, Settings
 
 if TYPE_CHECKING:
+    from mypy_boto3_dynamodb import DynamoDBClient
+    from mypy_boto3_s3 import S3Client
+    from mypy_boto3_sqs import SQSClient
+
     from lora_drop.adapters.dynamodb import DynamoJobs
     from lora_drop.adapters.secrets import FalKey
     from lora_drop.services.evidence import Evidence
@@ -36,7 +40,7 @@ def utc_now() -> datetime:
 
 
 class Bootstrap[S: Settings]:
-    """What every function has."""
+    """What every function has. One client of each service serves all: to make one takes longer than a call."""
 
     clock: ClassVar[Clock] = staticmethod(utc_now)
 
@@ -50,26 +54,39 @@ class Bootstrap[S: Settings]:
 
     @cached_property
     def _table(self) -> "DynamoJobs":
-        import boto3
-
         from lora_drop.adapters.dynamodb import DynamoJobs
 
-        return DynamoJobs(boto3.client("dynamodb"), self.settings.jobs_table)
+        return DynamoJobs(self._dynamodb, self.settings.jobs_table)
 
-    def _progress(self, record: "Record") -> "ProgressRecord":
+    @cached_property
+    def _dynamodb(self) -> "DynamoDBClient":
         import boto3
 
+        return boto3.client("dynamodb")
+
+    @cached_property
+    def _sqs(self) -> "SQSClient":
+        import boto3
+
+        return boto3.client("sqs")
+
+    @cached_property
+    def _s3(self) -> "S3Client":
+        from lora_drop.adapters.s3_client import s3_client
+
+        return s3_client()
+
+    def _progress(self, record: "Record") -> "ProgressRecord":
         from lora_drop.adapters.dynamodb_times import DynamoTrainingTimes
         from lora_drop.services.progress import ProgressRecord
 
-        times = DynamoTrainingTimes(boto3.client("dynamodb"), self.settings.jobs_table)
+        times = DynamoTrainingTimes(self._dynamodb, self.settings.jobs_table)
         return ProgressRecord(record, times)
 
     def _results(self, bucket: str) -> ResultStore:
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_results import S3Results
 
-        return S3Results(s3_client(), bucket)
+        return S3Results(self._s3, bucket)
 
     def _record(self, results: ResultStore, latest: "LatestLoras | None" = None) -> "Record":
         """Return the record; ``latest`` in the functions that may write ``latest.json``."""
@@ -79,20 +96,16 @@ class Bootstrap[S: Settings]:
         reference = self.settings.reference_in_events
         return Record(self.jobs, results, bus_events(), self.clock, reference, latest)
 
-    @staticmethod
-    def _latest(bucket: str) -> "LatestLoras":
-        from lora_drop.adapters.s3_client import s3_client
+    def _latest(self, bucket: str) -> "LatestLoras":
         from lora_drop.adapters.s3_texts import S3Texts
         from lora_drop.services.latest import LatestLoras
 
-        return LatestLoras(S3Texts(s3_client(), bucket))
+        return LatestLoras(S3Texts(self._s3, bucket))
 
-    @staticmethod
-    def _deliveries(bucket: str) -> Deliveries:
-        from lora_drop.adapters.s3_client import s3_client
+    def _deliveries(self, bucket: str) -> Deliveries:
         from lora_drop.adapters.s3_results import S3Deliveries
 
-        return S3Deliveries(s3_client(), bucket)
+        return S3Deliveries(self._s3, bucket)
 
     def _waiting_queue(self, inbox_url: str) -> "WaitingQueue":
         from lora_drop.services.waiting_queue import WaitingQueue
@@ -112,19 +125,14 @@ class Bootstrap[S: Settings]:
         return FalUpdateHandler(record, self._handover(results_url), self._waiting_queue(inbox_url))
 
     def _handover(self, url: str) -> Handover:
-        import boto3
-
         from lora_drop.adapters.sqs import SqsHandover
 
-        return SqsHandover(boto3.client("sqs"), url)
+        return SqsHandover(self._sqs, url)
 
-    @staticmethod
-    def _inbox(url: str) -> Inbox:
-        import boto3
-
+    def _inbox(self, url: str) -> Inbox:
         from lora_drop.adapters.sqs import SqsInbox
 
-        return SqsInbox(boto3.client("sqs"), url)
+        return SqsInbox(self._sqs, url)
 
     @staticmethod
     def _webhook_secret(name: str) -> bytes:

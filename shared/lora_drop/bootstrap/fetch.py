@@ -28,13 +28,12 @@ class FetchBootstrap(Bootstrap[FetchSettings]):
     @cached_property
     def fetcher(self) -> "Fetcher":
         """Return the worker that fetches datasets."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_copies import S3Copies
         from lora_drop.adapters.s3_datasets import S3Datasets
         from lora_drop.datasets.owner_metadata import FETCHED_FROM
         from lora_drop.services.fetch import Fetcher
 
-        settings, client = self.settings, s3_client()
+        settings, client = self.settings, self._s3
         return Fetcher(
             record=self._record(self._results(settings.models_bucket)),
             copies=S3Copies(client, settings.datasets_bucket, source=FETCHED_FROM),

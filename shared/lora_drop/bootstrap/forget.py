@@ -17,7 +17,6 @@ class ForgetBootstrap(Bootstrap[ForgetSettings]):
     def forget_service(self) -> "ForgetService":
         """Return the service that erases jobs."""
         from lora_drop.adapters.fal_payloads import FalPayloads
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_eraser import S3Eraser
         from lora_drop.adapters.secrets import FalKey
         from lora_drop.services.forget import ForgetService
@@ -26,8 +25,8 @@ class ForgetBootstrap(Bootstrap[ForgetSettings]):
         return ForgetService(
             jobs=self.jobs,
             erasures=self._table,
-            datasets=S3Eraser(s3_client(), settings.datasets_bucket),
-            results=S3Eraser(s3_client(), settings.models_bucket),
+            datasets=S3Eraser(self._s3, settings.datasets_bucket),
+            results=S3Eraser(self._s3, settings.models_bucket),
             payloads=FalPayloads(FalKey(settings.fal_key_secret), settings.fal_api_url),
             latest=self._latest(settings.models_bucket),
             clock=self.clock,

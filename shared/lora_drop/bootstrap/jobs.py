@@ -32,14 +32,13 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
     @cached_property
     def intake(self) -> "Intake":
         """Return what takes datasets in."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_uploads import S3Uploads
         from lora_drop.services.intake import Intake
 
         settings = self.settings
         return Intake(
             record=self.record,
-            uploads=S3Uploads(s3_client(), settings.datasets_bucket),
+            uploads=S3Uploads(self._s3, settings.datasets_bucket),
             bucket=settings.datasets_bucket,
             inbox=self._inbox(settings.inbox_queue_url),
             fetches=self._handover(settings.fetch_queue_url),
@@ -85,8 +84,6 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
     @cached_property
     def dead_letters(self) -> DeadLetters:
         """Return the dead letter queues."""
-        import boto3
-
         from lora_drop.adapters.sqs import SqsDeadLetters
 
         settings = self.settings
@@ -96,4 +93,4 @@ class JobsBootstrap(FalBootstrap[JobsSettings]):
             "fetch": (settings.fetch_dead_letters_url, settings.fetch_queue_url),
             "notify": (settings.notify_dead_letters_url, settings.notify_queue_url),
         }
-        return SqsDeadLetters(boto3.client("sqs"), queues)
+        return SqsDeadLetters(self._sqs, queues)

@@ -29,7 +29,7 @@ class NotifyBootstrap(Bootstrap[NotifySettings]):
             jobs=self.jobs,
             receiver=HttpReceiver(private=settings.allow_private_notify_hosts),
             queue=SqsLaterMessages(
-                boto3.client("sqs"), settings.notify_queue_url, settings.notify_dead_letters_url
+                self._sqs, settings.notify_queue_url, settings.notify_dead_letters_url
             ),
             secrets=SigningSecret(client, settings.notify_secret, clock=self.clock),
             url=settings.notify_url,

@@ -28,7 +28,6 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
     @cached_property
     def reconciler(self) -> "Reconciler":
         """Return the round that makes sure no job is ever stuck."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3DatasetListing
         from lora_drop.services.reconcile import Reconciler
         from lora_drop.services.sweep import Sweep
@@ -39,7 +38,7 @@ class ReconcileBootstrap(FalBootstrap[ReconcileSettings]):
             self._inbox(settings.inbox_queue_url),
         )
         record = self._record(results, self._latest(settings.models_bucket))
-        shelf = S3DatasetListing(s3_client(), settings.datasets_bucket)
+        shelf = S3DatasetListing(self._s3, settings.datasets_bucket)
         return Reconciler(
             record=record,
             fal_updates=self._fal_updates(

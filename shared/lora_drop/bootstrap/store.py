@@ -27,11 +27,10 @@ class StoreBootstrap(FalBootstrap[StoreSettings]):
     @cached_property
     def result_storer(self) -> "ResultStorer":
         """Return the worker that ends a job."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_copies import S3Copies
         from lora_drop.services.store import ResultStorer
 
-        results = S3Copies(s3_client(), self.settings.models_bucket)
+        results = S3Copies(self._s3, self.settings.models_bucket)
         record = self._record(results, self._latest(self.settings.models_bucket))
         return ResultStorer(
             record=record,

@@ -1,5 +1,6 @@
 """The services of the submit function."""
 
+from collections.abc import Callable
 from functools import cached_property, partial
 from typing import TYPE_CHECKING
 
@@ -16,15 +17,20 @@ if TYPE_CHECKING:
 
 
 class SubmitBootstrap(FalBootstrap[SubmitSettings]):
-    """The submit function."""
+    """The submit function; ``faces_failed`` is told where looking for faces, or comparing them, breaks."""
+
+    def __init__(
+        self, settings: SubmitSettings, faces_failed: Callable[[Exception], None] = lambda _: None
+    ) -> None:
+        super().__init__(settings)
+        self._faces_failed = faces_failed
 
     @cached_property
     def datasets(self) -> DatasetStore:
         """Return the datasets bucket."""
-        from lora_drop.adapters.s3_client import s3_client
         from lora_drop.adapters.s3_datasets import S3Datasets
 
-        return S3Datasets(s3_client(), url_seconds=self.settings.dataset_url_seconds)
+        return S3Datasets(self._s3, url_seconds=self.settings.dataset_url_seconds)
 
     @cached_property
     def pictures(self) -> Pictures:
@@ -42,12 +48,21 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
 
     @cached_property
     def faces(self) -> "OnnxFaces | None":
-        """Return what finds and compares faces, which loads its models at first use; None where that is turned off."""
-        if not self.settings.face_check:
+        """Return what finds and compares faces, which loads its models at first use; None where that is turned off or not possible."""
+        if not self.settings.face_check or self.faces_lack:
             return None
         from lora_drop.adapters.faces import OnnxFaces
 
         return OnnxFaces()
+
+    @cached_property
+    def faces_lack(self) -> str:
+        """Return what keeps faces from being looked for, though they are to be; empty where nothing does."""
+        if not self.settings.face_check:
+            return ""
+        from lora_drop.adapters.faces import what_faces_lack
+
+        return what_faces_lack()
 
     def _dataset_urls(self, results: ResultStore) -> "DatasetUrls":
         from lora_drop.adapters.fal_storage import FalStorage
@@ -70,11 +85,20 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
         from lora_drop.services.proof_sheets import ProofSheets
 
         record = self._record(self._results(self.settings.models_bucket))
-        return ProofSheets(record, ProofResults(record, self.datasets, self.pictures, self.faces))
+        results = ProofResults(
+            record,
+            self.datasets,
+            self.pictures,
+            self.faces,
+            self._faces_failed,
+            simulated=self.settings.simulated_pictures,
+        )
+        return ProofSheets(record, results)
 
     @cached_property
     def submitter(self) -> "Submitter":
         """Return the door that datasets come in by."""
+        from lora_drop.adapters.decoding_threads import DecodingThreads
         from lora_drop.services.account_balance import AccountBalance
         from lora_drop.services.check import Checker
         from lora_drop.services.checkpoint import check_checkpoint
@@ -108,10 +132,13 @@ class SubmitBootstrap(FalBootstrap[SubmitSettings]):
                 self._prices(settings.fal_api_url),
                 partial(check_checkpoint, record=record),
                 faces=self.faces,
+                faces_unavailable=bool(self.faces_lack),
+                faces_failed=self._faces_failed,
                 require_one_person=settings.require_one_person,
                 pictures_of_style=self.pictures_of_style,
                 keep_metadata=not settings.remove_metadata,
                 prepares=True,
+                threads=DecodingThreads,
                 refuse_misspelled_folder=settings.misspelled_preset_folder == "refuse",
             ),
             mender=Mender(self.pictures),

@@ -138,14 +138,16 @@ def accepted_here(
     key: str | None,
     application: str,
     faces: FaceCheck,
+    proof_sheet: bool,
 ) -> Collection[str]:
     """Check a dataset before it is uploaded; the files of a folder that are of no use to a training.
 
-    Says what comes of it, and how many warnings there are. Raises CommandError with every error of
+    Says what comes of it, and how many warnings there are. ``proof_sheet``: the stack makes one where the order says
+    nothing of it. Raises CommandError with every error of
     a dataset that the stack would refuse.
     """
     from lora_drop.cli.command_line import command
-    from lora_drop.cli.reports import face_lines, findings, summary
+    from lora_drop.cli.reports import findings, summary, urgent_lines
     from lora_drop.client.check import NAMES_SHOWN, check_dataset
     from lora_drop.client.parameters import metadata_of
     from lora_drop.datasets.owner_metadata import OURS, PROOF
@@ -166,9 +168,10 @@ def accepted_here(
         lines = findings(errors, all_of_them=f"{again} --report FILE shows all")
         refused = f"{path}: {summary(report)}. Nothing was uploaded."
         raise CommandError("\n".join((*lines, refused)))
-    for line in face_lines(report.warnings, all_of_them=f"{again} shows all"):
+    for line in urgent_lines(report.warnings, all_of_them=f"{again} shows all"):
         display.say(line)
-    proof = metadata.get(PROOF, "").strip().lower() == "true"
+    ordered = metadata.get(PROOF, "").strip().lower()
+    proof = ordered == "true" or (proof_sheet and not ordered)
     display.say(f"{path}: {summary(report, proof=proof)}")
     warnings = [each for each in report.warnings if not each.code.startswith("parameter_")]
     if warnings:

@@ -21,12 +21,12 @@ def say_checked(
     report: Report, dataset: str, parameters: Mapping[str, Any], display: Display
 ) -> None:
     """What a training costs, and how to read what the check warns of; of a dataset that is not here, the warnings."""
-    from lora_drop.cli.reports import face_lines, findings, summary
+    from lora_drop.cli.reports import findings, summary, urgent_lines
     from lora_drop.datasets.reports.markup import counted
 
     again = command("check", dataset, parameters)
     if not is_address(dataset):
-        for line in face_lines(report.warnings, all_of_them=f"{again} shows all"):
+        for line in urgent_lines(report.warnings, all_of_them=f"{again} shows all"):
             display.say(line)
     display.say(f"{named(dataset)}: {summary(report)}")
     if report.warnings and is_address(dataset):

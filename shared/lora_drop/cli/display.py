@@ -15,9 +15,9 @@ from lora_drop.cli.progress import progress_rows
 from lora_drop.cli.reports import problem_lines
 from lora_drop.cli.wrapping import write_beside
 from lora_drop.client.proof_words import (
+    SheetProgress,
     is_open,
     ordered_cost_words,
-    pictures_words,
     proof_cost_words,
 )
 from lora_drop.client.report_page import has_report, report_of
@@ -120,8 +120,10 @@ class Display:
         for name, value in rows.items():
             self.say(f"{name:<10}{value}")
 
-    def job(self, job: Mapping[str, Any], *, pictures: int = 0) -> None:
-        """Everything of one job; so many ``pictures`` of its proof sheet are there."""
+    def job(
+        self, job: Mapping[str, Any], *, sheet: SheetProgress | None = None, simulated: str = ""
+    ) -> None:
+        """Everything of one job; ``sheet`` is how far its proof sheet is, ``simulated`` that no LoRA makes its pictures."""
         rows = {
             "job": job["job_id"],
             "status": coloured(job["status"]),
@@ -147,7 +149,7 @@ class Display:
         for before, step in pairwise((None, *job["history"])):
             self.console.print(step_line(step, before))
         self.outcome(job)
-        self._proof(job, pictures)
+        self._proof(job, sheet or SheetProgress(), simulated)
 
     def jobs(self, jobs: list[dict[str, Any]], *, all_of_them: bool = True) -> None:
         """A table of jobs; ``all_of_them``: not only those that were asked for."""
@@ -182,13 +184,18 @@ class Display:
         elif note := (job.get("proof") or {}).get("note"):
             self.say(_note(job, note))
 
-    def _proof(self, job: Mapping[str, Any], pictures: int) -> None:
+    def _proof(self, job: Mapping[str, Any], progress: SheetProgress, simulated: str) -> None:
         """The proof sheet: how far it is, then where it is and how much its pictures look like the photos."""
         sheet = ProofSheet.model_validate(job.get("proof") or {})
         if sheet.note:
             self.say(_note(job, sheet.note))
         if is_open(job):
-            self.say(f"  proof sheet     {pictures_words(pictures, len(sheet.pictures))}")
+            self.say(f"  proof sheet     {progress.words(len(sheet.pictures))}")
+            for each in progress.held:
+                self.say(f"  {each['job_id']} is {each['status']}: the proof sheet waits for it")
+                self.problems(each)
+        if simulated and sheet.pictures:
+            self.say(simulated)
         if sheet.done_at is None or sheet.note or not sheet.pictures:
             return
         where = f"{job['location']}{PROOF_FOLDER}/{PROOF_PAGE}"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from lora_drop.client.stack_client import StackClient
 
 PAUSE = 1.0  # seconds
+MOST_PICTURES = 20  # of a proof sheet
 
 
 def forget(
@@ -55,8 +56,9 @@ def forget(
     if json_output:
         write(answer)
         return
+    names = _names({job_id, *(job["job_id"] for job in going)})
     for proof in answer["erasures"]:
-        output().say(_line(proof))
+        output().say(_line(proof, names.get(proof["digest"], proof["digest"])))
 
 
 def _erased(
@@ -94,14 +96,29 @@ def _seconds_to(moment: str) -> float:
     return (datetime.fromisoformat(moment) - datetime.now(UTC)).total_seconds()
 
 
-def _line(proof: Mapping[str, Any]) -> str:
-    """One proof, in a sentence; it goes by the digest at the end of the job's id."""
+def _names(ids: Collection[str]) -> dict[str, str]:
+    """What the jobs of these ids and the pictures of their proof sheets are called, by the digests that proofs go by."""
+    from lora_drop.jobs.ids import digest_of, picture_job_id
+
+    pictures = {
+        digest_of(picture_job_id(each, number)): f"picture {number} of the proof sheet of {each}"
+        for each in ids
+        for number in range(1, MOST_PICTURES + 1)
+    }
+    return {**pictures, **{digest_of(each): each for each in ids}}
+
+
+def _line(proof: Mapping[str, Any], name: str) -> str:
+    """One proof, in a sentence."""
+    from lora_drop.datasets.reports.markup import counted
+
     found = proof["found"]
     what = (
-        f"{found['dataset_versions']} versions of the dataset, {found['result_versions']} of its "
-        f"results, {found['unfinished_uploads']} unfinished uploads; at fal {proof['fal_files']} "
-        f"files of {proof['fal_requests']} requests"
+        f"{counted(found['dataset_versions'], 'version')} of the dataset, "
+        f"{counted(found['result_versions'], 'version')} of its results, "
+        f"{counted(found['unfinished_uploads'], 'unfinished upload')}; at fal "
+        f"{counted(proof['fal_files'], 'file')} of {counted(proof['fal_requests'], 'request')}"
     )
     state = f"done {proof['done_at']}" if proof["done_at"] else "the last look is still to come"
     left = "".join(f"\n  left: {each}." for each in proof["left"])
-    return f"{proof['digest']}: erased {what}; {state}.{left}"
+    return f"{name}: erased {what}; {state}.{left}"

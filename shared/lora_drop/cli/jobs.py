@@ -209,6 +209,7 @@ def _dropped(
             key=key,
             application=application,
             faces=faces,
+            proof_sheet=bool(lora_drop.stack.proof_sheet),
         )
     try:
         with display.upload(path.name) as sending:
@@ -303,19 +304,19 @@ def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) ->
     """Show one job: where it stands, its parameters, what is wrong, where its files are."""
     from lora_drop.cli.direct_jobs import refuse_direct
     from lora_drop.cli.usage import show_warnings, warnings_of
-    from lora_drop.client.download import pictures_made
+    from lora_drop.client.download import sheet_progress
 
+    progress = None
     with reporting(json_output=json_output):
         refuse_direct(job_id)
         drop = client_of(stack)
         found = drop.job(job_id)
         warned = () if json_output else warnings_of(drop.stack, found)
-        pictures = 0 if json_output else pictures_made(drop, found)
+        if not json_output:
+            progress = sheet_progress(drop, found)
     if json_output:
         write(found)
     else:
         shown = output()
-        shown.job(found, pictures=pictures)
-        if drop.stack.simulated and (found.get("proof") or {}).get("pictures"):
-            shown.say(drop.stack.simulated)
+        shown.job(found, sheet=progress, simulated=drop.stack.simulated)
         show_warnings(shown, warned)

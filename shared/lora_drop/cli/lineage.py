@@ -170,11 +170,18 @@ def _show_history(rows: Sequence[tuple[JobSummary, JobChanges | None]]) -> None:
 
 def _show_comparison(compared: Comparison) -> None:
     from lora_drop.cli.lineage_tables import comparison_lines
-    from lora_drop.client.comparison_rows import photo_names, photo_words
+    from lora_drop.client.comparison_rows import (
+        OTHER_CONTENT,
+        likeness_notes,
+        photo_names,
+        photo_words,
+    )
 
     shown = output()
     for line in comparison_lines(compared):
         shown.console.print(line, soft_wrap=True)
+    for note in likeness_notes(compared):
+        shown.say(note)
     photos = compared.changes.photos
     if photos and (said := photo_words(photos)):
         shown.say(
@@ -182,6 +189,8 @@ def _show_comparison(compared: Comparison) -> None:
         )
         for names in photo_names(photos):
             shown.say(f"  {names}")
+    elif compared.changes.other_content:
+        shown.say(OTHER_CONTENT)
     elif photos is None:
         shown.say(
             "Which photos differ is not known: a report is missing, or is of an earlier version."

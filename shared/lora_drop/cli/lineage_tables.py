@@ -4,11 +4,12 @@ from collections.abc import Iterator, Sequence
 
 from rich.text import Text
 
-from lora_drop.cli.job_table import coloured, fitted, local_time
+from lora_drop.cli.job_table import coloured, fitted
 from lora_drop.client.comparison import Comparison
 from lora_drop.client.comparison_rows import (
     comparison_rows,
     likeness_words,
+    ordered_at,
     photo_words,
     value_words,
 )
@@ -52,7 +53,7 @@ def comparison_lines(compared: Comparison) -> Iterator[Text]:
 def _row(job: JobSummary) -> list[Text]:
     return [
         Text(job.job_id),
-        Text(local_time(job.created_at)),
+        Text(ordered_at(job)),
         coloured(job.status),
         Text(job.trainer.rpartition("/")[2]),
         Text("" if job.steps is None else f"{job.steps:,}"),

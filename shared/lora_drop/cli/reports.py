@@ -11,12 +11,14 @@ from lora_drop.datasets.reports.face_words import face_words, is_about_faces, is
 from lora_drop.datasets.reports.markup import counted, dollars, visible
 from lora_drop.datasets.reports.sections import Group, by_importance, groups_of
 from lora_drop.datasets.selection import suffix_of
+from lora_drop.datasets.trigger_phrase import UNTRAINED
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import Problem
 
 SEVERAL = 2  # files of one code of which one sentence is said, where it is the same
 FACE_LINES = 5  # before an upload
+ABOUT_PHRASES = (UNTRAINED, "caption_trigger_unlike")
 SHOWN = {"error": 10, "warning": 3}  # names of those in one line
 TIMES = "\N{MULTIPLICATION SIGN}"
 EMBEDDED_CAPTION = "caption taken from the photo's own data"
@@ -82,7 +84,15 @@ def is_same(group: Group) -> bool:
     return len({case.message.removeprefix(case.member or "") for case in group.cases}) == 1
 
 
-def face_lines(warnings: Iterable[Problem], all_of_them: str) -> Iterator[str]:
+def urgent_lines(warnings: Sequence[Problem], all_of_them: str) -> Iterator[str]:
+    """What to read before a training is paid for: what is wrong with its trigger phrase, then with the faces."""
+    phrases = [each for each in warnings if each.code in ABOUT_PHRASES]
+    for line in problem_lines(phrases, SHOWN["warning"], all_of_them):
+        yield f"warning: {line}"
+    yield from _face_lines(warnings, all_of_them)
+
+
+def _face_lines(warnings: Iterable[Problem], all_of_them: str) -> Iterator[str]:
     """What is wrong with the faces, in a few lines: first that there are others than the person."""
     found = [each for each in warnings if is_about_faces(each)]
     whose = [each for each in found if is_of_others(each)]
@@ -142,7 +152,7 @@ def found_instead(report: Report) -> str:
 
 def trigger_of(report: Report) -> str | None:
     """The trigger phrase that a training would have; None for none."""
-    if any(each.code == "caption_trigger_untrained" for each in report.warnings):
+    if any(each.code == UNTRAINED for each in report.warnings):
         return None
     for each in report.parameters:
         if each.name == TRIGGER_PHRASE:

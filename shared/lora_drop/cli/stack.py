@@ -18,14 +18,16 @@ if TYPE_CHECKING:
     from lora_drop.cli.display import Display
     from lora_drop.client.stack_client import StackClient
 
-COMING_UP = "bringing the stack up: one to two minutes the first time, less than one after that"
+COMING_UP = "bringing the stack up: one to two minutes the first time, seconds after that"
 DEMO_TIMEOUT = 180.0  # seconds
 PROOF_TIMEOUT, PROOF_ROUND = 60.0, 1.0  # seconds
 DEMO_TRAINING = 6.0  # seconds: long enough to see it
 
-type Pictures = Annotated[
+# No `type` statement: typer looks into none, and would show neither the help nor the placeholder.
+Pictures = Annotated[
     Path | None,
     typer.Option(
+        metavar="DIR",
         help="Folder of photos that the simulator answers with in a proof sheet; else it draws.",
         file_okay=False,
         exists=True,
@@ -249,7 +251,7 @@ def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
     """Wait for the proof sheet, and say how much its pictures look like the photos; raises CommandError."""
     from time import monotonic, sleep
 
-    from lora_drop.jobs.proof import ProofSheet
+    from lora_drop.jobs.proof import Likeness, ProofSheet
 
     until = monotonic() + PROOF_TIMEOUT
     sheet = ProofSheet()
@@ -258,10 +260,11 @@ def _say_proof(lora_drop: StackClient, job_id: str, display: Display) -> None:
             raise CommandError(f"The proof sheet is not done yet: lora-drop job {job_id}")
         sleep(PROOF_ROUND)
         sheet = ProofSheet.model_validate(lora_drop.job(job_id)["proof"] or {})
-    words = sheet.likeness.words if sheet.likeness else ""
-    said = f"Looks like the photos: {words}." if words else sheet.note
-    display.say(f"The proof sheet has {len(sheet.pictures)} pictures. {said}".strip())
+    found = sheet.likeness or Likeness()
+    words = f"Looks like the photos: {found.words}." if found.words else sheet.note
+    said = (f"The proof sheet has {len(sheet.pictures)} pictures.", words, found.advice)
     display.say(lora_drop.stack.simulated)
+    display.say(" ".join(filter(None, said)))
 
 
 def _hold_against(

@@ -56,7 +56,9 @@ def usage(
     from lora_drop.cli.direct_jobs import direct_request
     from lora_drop.client.direct_folders import usage_subject
     from lora_drop.client.usage import job_usage, request_usage
+    from lora_drop.datasets.trigger_phrase import UNTRAINED
 
+    trained = True
     with reporting(json_output=json_output):
         if only and json_output:
             raise CommandError("--only goes without --json, which has both programs.")
@@ -67,19 +69,24 @@ def usage(
             job = drop.job(job_id)
             here = str(file or Path(job["job_id"]) / LORA)
             found = job_usage(drop.stack, job, here=here, hours=None if file else hours)
+            if not only and not json_output:
+                warned = warnings_of(drop.stack, job)
+                trained = not any(each.code == UNTRAINED for each in warned)
     if json_output:
         write(found)
     elif only:
         sys.stdout.write(found[only])
     else:
-        _show(found)
+        _show(found, trained=trained)
 
 
-def _show(found: Mapping[str, Any]) -> None:
+def _show(found: Mapping[str, Any], *, trained: bool) -> None:
     phrase = found["trigger_phrase"]
-    _remark(
-        f"The trigger phrase, for each prompt: {phrase}" if phrase else "It has no trigger phrase."
-    )
+    if phrase and not trained:
+        _remark(f"No caption had the trigger phrase {phrase}, so it was not trained.")
+    else:
+        said = f"The trigger phrase, for each prompt: {phrase}"
+        _remark(said if phrase else "It has no trigger phrase.")
     write_line("")
     _remark(f"At fal ({found['fal_application']}):")
     if found["url"]:

@@ -107,6 +107,7 @@ def local_checker(*, prepares: bool = False, faces: FaceCheck | None = None) -> 
     ``faces`` are looked for unless it says otherwise, where onnxruntime is installed.
     """
     # Pillow takes longer to load than any other command to run.
+    from lora_drop.adapters.decoding_threads import DecodingThreads  # noqa: PLC0415
     from lora_drop.adapters.pillow import PillowPictures  # noqa: PLC0415
 
     asked = faces or FaceCheck()
@@ -120,6 +121,7 @@ def local_checker(*, prepares: bool = False, faces: FaceCheck | None = None) -> 
         require_one_person=asked.one_person,
         pictures_of_style=PillowPictures(),
         prepares=prepares,
+        threads=DecodingThreads,
         patience=math.inf,
     )
 

@@ -5,7 +5,13 @@ from collections.abc import Callable, Iterator
 from functools import partial
 
 from lora_drop.client.comparison import Comparison
-from lora_drop.client.comparison_rows import comparison_rows, photo_words
+from lora_drop.client.comparison_rows import (
+    OTHER_CONTENT,
+    SAME_PHOTOS,
+    comparison_rows,
+    likeness_notes,
+    photo_words,
+)
 from lora_drop.client.differences import PhotoChanges
 from lora_drop.datasets.reports.markup import Html, named, tag
 from lora_drop.datasets.reports.page import document
@@ -62,7 +68,8 @@ def _table(compared: Comparison, names: tuple[str, str]) -> Html:
         )
         for row in comparison_rows(compared)
     ]
-    return tag("section", tag("table", _heads("", names), tag("tbody", *rows)))
+    notes = [tag("p", each) for each in likeness_notes(compared)]
+    return tag("section", tag("table", _heads("", names), tag("tbody", *rows)), *notes)
 
 
 def _photos(compared: Comparison) -> Html | None:
@@ -70,13 +77,18 @@ def _photos(compared: Comparison) -> Html | None:
     if photos is None:
         said = "Which photos differ is not known: a report is missing, or is of an earlier version."
     else:
-        said = photo_words(photos) or "Both were trained on the same photos."
+        said = photo_words(photos) or SAME_PHOTOS
+        said = OTHER_CONTENT if compared.changes.other_content else said
     lists = _lists(photos) if photos else ()
     return tag("section", tag("h2", "Photos"), tag("p", said), *lists)
 
 
 def _lists(photos: PhotoChanges) -> Iterator[Html]:
-    for title, members in (("Added", photos.added), ("Removed", photos.removed)):
+    for title, members in (
+        ("Added", photos.added),
+        ("Removed", photos.removed),
+        ("Caption changed", photos.captions),
+    ):
         if members:
             yield tag("h3", title)
             yield tag("ul", *(tag("li", named(member)) for member in members))

@@ -2,15 +2,18 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 
 from lora_drop.client.comparison import Comparison
 from lora_drop.client.differences import JobSummary, PhotoChanges, Value
 from lora_drop.client.proof_words import cost_beside
 from lora_drop.datasets.reports.markup import counted, dollars, shown, size_of, visible
+from lora_drop.jobs.proof import Likeness
 
 MINUTE = 60
-DIGITS = 12  # of a digest
 NONE = "-"
+SAME_PHOTOS = "Both were trained on the same photos."
+OTHER_CONTENT = "Both were trained on the same photos; their captions or masks differ."
 NAMED = 5  # photos in a line
 
 
@@ -41,12 +44,21 @@ def photo_words(photos: PhotoChanges | None) -> str:
 
 
 def photo_names(photos: PhotoChanges) -> Iterator[str]:
-    """Yield a line for the photos that were added and one for those removed, each with five names at most."""
-    for names, what in ((photos.added, "added"), (photos.removed, "removed")):
+    """Yield a line for the photos that were added, removed, or have another caption, each with five names at most."""
+    for names, what in (
+        (photos.added, "added"),
+        (photos.removed, "removed"),
+        (photos.captions, "caption changed"),
+    ):
         if names:
             more = len(names) - NAMED
             rest = f" and {more:,} more" if more > 0 else ""
             yield visible(f"{what}: {', '.join(names[:NAMED])}{rest}")
+
+
+def ordered_at(job: JobSummary) -> str:
+    """Return when a job was ordered, the same on every machine: “2026-11-30 07:47 UTC”."""
+    return f"{datetime.fromisoformat(job.created_at).astimezone(UTC):%Y-%m-%d %H:%M} UTC"
 
 
 def value_words(value: Value | None) -> str:
@@ -65,12 +77,14 @@ def likeness_words(job: JobSummary, whose: str = "") -> str:
 
     ``whose``: said after the second number, where it is the larger one.
     """
-    if job.likeness is None:
-        return ""
-    own, among = f"{job.likeness:.2f}", job.among_photos
-    if among is None:
-        return own
-    return f"{own} of {among:.2f}{whose}" if job.likeness < among else f"{own} (photos {among:.2f})"
+    return Likeness(likeness=job.likeness, among_photos=job.among_photos).short(whose)
+
+
+def likeness_notes(compared: Comparison) -> Iterator[str]:
+    """Yield for each of the two jobs what its likeness hides, with its id; nothing where it hides nothing."""
+    for job in (compared.a, compared.b):
+        if job.likeness_note:
+            yield f"{job.job_id}: {job.likeness_note}"
 
 
 def duration(seconds: float) -> str:
@@ -80,10 +94,9 @@ def duration(seconds: float) -> str:
 
 
 SUMMARY: Mapping[str, Callable[[JobSummary], str]] = {
-    "ordered": lambda job: f"{job.created_at[:16].replace('T', ' ')} UTC",
+    "ordered": ordered_at,
     "dataset": lambda job: job.dataset,
     "photos": lambda job: NONE if job.images is None else f"{job.images:,}",
-    "content": lambda job: (job.content_digest or NONE)[:DIGITS],
     "preset": lambda job: job.preset or NONE,
     "cost": cost_words,
     "trained for": lambda job: NONE if job.seconds is None else duration(job.seconds),

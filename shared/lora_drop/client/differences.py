@@ -6,11 +6,13 @@ from datetime import datetime
 from typing import Any, Self
 
 from lora_drop.client.proof_words import proof_usd
+from lora_drop.datasets.faces.likeness import reservations
 from lora_drop.datasets.parameters import CHECKPOINT
 from lora_drop.datasets.report import ImageOutcome, ImageReport, Report
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import STEPS, TRIGGER_PHRASE
 from lora_drop.jobs.artifacts import holds_weights
+from lora_drop.jobs.proof import Likeness
 
 type Document = Mapping[str, Any]
 type Value = bool | int | float | str
@@ -24,7 +26,7 @@ class JobSummary:
     """One job in a row: ``paid_usd`` in US dollars, ``seconds`` of its training at fal, ``size`` of the LoRA in bytes.
 
     ``proof_usd`` is what the pictures of its proof sheet cost besides, in US dollars. None is what is not known, or not yet. ``likeness`` is of its proof sheet, and ``among_photos`` what its photos
-    reach among themselves.
+    reach among themselves; ``likeness_note`` says what the number hides: pictures that did not count, or of another person.
     """
 
     job_id: str
@@ -45,12 +47,13 @@ class JobSummary:
     dtypes: tuple[str, ...]
     likeness: float | None
     among_photos: float | None
+    likeness_note: str
 
     @classmethod
     def of(cls, job: Document) -> Self:
         """Return a job of the API in short."""
         weights, lora = lora_file(job) or {}, job.get("lora") or {}
-        likeness = (job.get("proof") or {}).get("likeness") or {}
+        likeness = Likeness.model_validate((job.get("proof") or {}).get("likeness") or {})
         return cls(
             job_id=job["job_id"],
             status=job["status"],
@@ -68,8 +71,9 @@ class JobSummary:
             sha256=weights.get("sha256"),
             ranks=tuple(lora.get("ranks", ())),
             dtypes=tuple(lora.get("dtypes", ())),
-            likeness=likeness.get("likeness"),
-            among_photos=likeness.get("among_photos"),
+            likeness=likeness.likeness,
+            among_photos=likeness.among_photos,
+            likeness_note=" ".join(reservations(likeness)),
         )
 
 

@@ -10,13 +10,14 @@ from botocore.exceptions import BotoCoreError, ClientError
 
 from lora_drop.adapters.local_files import sha256_of
 from lora_drop.client.errors import CommandError
-from lora_drop.client.proof_words import is_open
+from lora_drop.client.proof_words import SheetProgress, is_open
 from lora_drop.client.ranges import Ranges
 from lora_drop.client.stack import Stack
 from lora_drop.client.stack_client import StackClient
 from lora_drop.jobs.errors import JobNotFoundError
 from lora_drop.jobs.job_files import ERROR_FILE, JOB_FILE, REPORT_FILE, REPORT_PAGE, STATUS_FILE
 from lora_drop.jobs.proof import PICTURE_NAME, PROOF_FILE, PROOF_FOLDER, PROOF_PAGE
+from lora_drop.jobs.status import Status
 
 # The files about a job beside its results, as far as there are any; rewritten as the job goes on.
 NOTICES = (REPORT_PAGE, REPORT_FILE, ERROR_FILE, STATUS_FILE, JOB_FILE)
@@ -74,11 +75,20 @@ def _pictures(
     return found
 
 
-def pictures_made(client: StackClient, job: Mapping[str, Any]) -> int:
-    """Return how many pictures of a job's proof sheet are there while it is not done; else 0."""
+def sheet_progress(client: StackClient, job: Mapping[str, Any]) -> SheetProgress:
+    """Return how far a job's proof sheet is while it is not done; else nothing."""
     if not is_open(job):
-        return 0
-    return sum(name.endswith(f"/{PICTURE_NAME}") for name in _pictures(job, client.job))
+        return SheetProgress()
+    held: list[Mapping[str, Any]] = []
+
+    def picture(job_id: str) -> Mapping[str, Any]:
+        found = client.job(job_id)
+        if found["status"] in (Status.HELD, Status.SUBMIT_UNKNOWN):
+            held.append(found)
+        return found
+
+    made = sum(name.endswith(f"/{PICTURE_NAME}") for name in _pictures(job, picture))
+    return SheetProgress(made, held)
 
 
 def _fetched(stack: Stack, file: Mapping[str, Any], path: Path) -> Path:

@@ -67,7 +67,7 @@ def lacks_extra(check: FaceCheck) -> bool:
 
 def missed(report: "Report", check: FaceCheck) -> bool:
     """Return whether a check would have looked for faces in this dataset if the extra were installed."""
-    from lora_drop.datasets.faces.findings import STYLE, STYLE_VALUES  # noqa: PLC0415  # as above
+    from lora_drop.datasets.style import STYLE, STYLE_VALUES  # noqa: PLC0415  # as above
 
     style = report.preset == STYLE or any(
         STYLE_VALUES.get(each.name) == each.value for each in report.parameters

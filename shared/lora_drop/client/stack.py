@@ -24,8 +24,8 @@ from lora_drop.client.config_file import aws_session, default_of
 from lora_drop.client.errors import StackUnreachableError
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.foreign_answers import ASKED_AS
-from lora_drop.client.simulator_words import simulated_words
 from lora_drop.fal.trainers import table as trainers
+from lora_drop.local.simulator_words import simulated_words
 from lora_drop.local.tools import none_is_up
 
 DEFAULT = "lora-drop"
@@ -121,7 +121,11 @@ def _local(access: Mapping[str, Any]) -> Stack:
         name=LOCAL,
         session=session,
         endpoint_url=access["endpoint_url"],
-        simulated=simulated_words(access),
+        simulated=simulated_words(
+            # Neither is known of a stack that an earlier version started.
+            simulated=access.get("fal_simulated", False),
+            pictures=access.get("fal_pictures"),
+        ),
         api_url=access["api_url"],
         datasets_bucket=outputs["DatasetsBucketName"],
         models_bucket=outputs["ModelsBucketName"],

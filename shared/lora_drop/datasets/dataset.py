@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from lora_drop.datasets.archives import Member
-from lora_drop.datasets.images.formats import PHOTO_SUFFIXES
+from lora_drop.datasets.images.formats import NEVER_PHOTO_SUFFIXES, PHOTO_SUFFIXES
 from lora_drop.datasets.parameters import CHECKPOINT, ResolvedParameters
-from lora_drop.datasets.selection import suffix_of
+from lora_drop.datasets.selection import select, suffix_of
 from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
@@ -22,6 +22,8 @@ GOOD_IMAGES = 20  # fal: 20 to 50 are best
 MAX_IMAGES = 1000
 MAX_IMAGE_BYTES = 100 * 1024**2
 MAX_DATASET_BYTES = 2 * 1024**3
+# A smaller archive is read to its end, however few photos are in it: its report says what is wrong with each.
+WORTH_READING = 32 * 1024**2
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,6 +55,25 @@ def size_problem(members: Sequence[Member]) -> Problem | None:
             "Choose 20 to 50 of them, or save smaller copies: 2,048 pixels are plenty.",
         )
     return None
+
+
+def hopeless_problem(members: Sequence[Member]) -> Problem | None:
+    """Return why a large archive cannot be trained on whatever its files hold; ``members`` are all of them.
+
+    That is where too few of them may be photos by their names: nothing else of it is read then.
+    """
+    others = select(members, edited=False).others
+    photos = sum(suffix_of(member.name) not in NEVER_PHOTO_SUFFIXES for member in others)
+    if photos >= MIN_IMAGES or sum(member.compressed for member in members) <= WORTH_READING:
+        return None
+    left = len(others) - photos
+    besides = f" besides {left} videos or raw files" if left else ""
+    return Problem(
+        code="dataset_insufficient_images",
+        message=f"The archive holds {photos or 'no'} files that may be photos{besides}, and was not read any further; "
+        f"at least {MIN_IMAGES} photos are needed, 20 to 50 are best. Raw files have to be exported as JPEG. "
+        "Add photos and drop it again.",
+    )
 
 
 def too_large_mended() -> Problem:

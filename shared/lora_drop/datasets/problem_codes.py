@@ -230,6 +230,22 @@ DATASET: Mapping[str, Meaning] = {
         "The photos show many people, none of them in most.",
         "For a portrait, put in photos of one person; for a style or a thing, choose the preset style.",
     ),
+    "dataset_face_not_compared": refuses(
+        "Too few photos show one face clearly enough to say that all are of one person, which the stack requires.",
+        "Cut the person out of group photos, or put in photos that show this person alone.",
+    ),
+    "dataset_face_no_time": warns(
+        "There was no time to look for faces in so many large photos, or to compare them.",
+        "Choose 20 to 50 photos, or save smaller copies of them; the training goes on without.",
+    ),
+    "dataset_face_unavailable": warns(
+        "The stack could not look for faces: it lacks a model or the library that runs it.",
+        "Look at the photos yourself, or drop the dataset again once the stack has been built and deployed anew.",
+    ),
+    "dataset_face_check_failed": warns(
+        "Looking for faces, or comparing them, broke, which is a mistake of the program.",
+        "Report it. Look at the photos yourself; one that is saved again, or left out, may help.",
+    ),
     "dataset_face_one_angle": warns(
         "All photos show the face from one angle.",
         "Add photos from other angles: what no photo shows has to be guessed.",

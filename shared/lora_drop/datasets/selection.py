@@ -156,3 +156,4 @@ class InspectionResult:
     elsewhere: dict[str, str] = field(default_factory=dict)
     embedded: dict[str, EmbeddedCaption] = field(default_factory=dict)
     faces_left_out: bool = False
+    faces_broken: Exception | None = None

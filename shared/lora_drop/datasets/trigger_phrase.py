@@ -9,6 +9,8 @@ from lora_drop.fal.trainers.parameters import ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
 from lora_drop.jobs.problems import Problem
 
+# The code of a phrase that no caption has.
+UNTRAINED = "caption_trigger_untrained"
 # What templates of other tools have in its place; in brackets of any kind.
 PLACEHOLDER = re.compile(
     r"[\[{<(]{1,2}\s*(?:trigger(?:[ _-]?(?:word|phrase))?|name|token|instance|subject)\s*[\]}>)]{1,2}",
@@ -111,7 +113,7 @@ def phrase_warnings(
     what = TRIGGER if made else f"{TRIGGER} or “{phrase}”"
     if not holding and not is_trained(phrase, texts, photos):
         yield Problem(
-            code="caption_trigger_untrained",
+            code=UNTRAINED,
             message=f"None of the {len(texts)} captions has {what}, so no trigger phrase is trained."
             f"{_proposed(texts)}",
         )

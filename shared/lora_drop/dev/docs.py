@@ -1,6 +1,6 @@
 """What the docs say of the program is made from the program: ``python -m lora_drop.dev.docs [--check]``.
 
-Writes docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md,
+Writes the numbers of README.md and docs/*.md that stand between marks (``dev/figures.py``), docs/cost.md, docs/settings.md, docs/command.md, docs/job-states.md, docs/trainers.md, docs/dataset-errors.md,
 docs/report.schema.json, docs/events.schema.json and docs/openapi.json; with ``--check`` it writes nothing and fails where a file is not what it
 would write.
 """
@@ -15,9 +15,12 @@ from pathlib import Path
 
 from lora_drop import settings
 from lora_drop.cli.terminal import EXIT_CODES
+from lora_drop.dev.cost import cost_page
+from lora_drop.dev.figures import filled, measured, pages, rows_of
 from lora_drop.dev.pages import dataset_errors_page, trainers_page
 from lora_drop.dev.parity import parity_page
 from lora_drop.dev.promises import check_none_lost, promises_page
+from lora_drop.dev.scale import scale_page
 from lora_drop.dev.schemas import (
     events_schema,
     job_schema,
@@ -97,6 +100,8 @@ PAGES: Mapping[str, Callable[[], str]] = {
     "openapi.json": openapi_document,
     "promises.md": partial(promises_page, ROOT),
     "fal-parity.md": partial(parity_page, ROOT),
+    "cost.md": cost_page,
+    "scale.md": scale_page,
 }
 
 
@@ -107,6 +112,13 @@ def stale(folder: Path = DOCS) -> list[str]:
         for name, make in PAGES.items()
         if not (folder / name).is_file() or (folder / name).read_text() != make()
     ]
+
+
+def with_figures() -> Mapping[Path, str]:
+    """The pages whose measured numbers are not those of results.json, as they should be; raises FigureError."""
+    rows = rows_of(measured())
+    texts = {page: page.read_text() for page in pages()}
+    return {page: new for page, text in texts.items() if (new := filled(text, rows)) != text}
 
 
 def _help(*command: str) -> str:
@@ -124,7 +136,7 @@ def _help(*command: str) -> str:
 def main() -> None:
     """Write the pages, or say which are stale."""
     if "--check" in sys.argv[1:]:
-        if found := stale():
+        if found := [*stale(), *(page.name for page in with_figures())]:
             sys.exit(f"stale: {', '.join(found)}; run: python -m lora_drop.dev.docs")
         return
     if (before := DOCS / "promises.md").is_file():
@@ -132,6 +144,8 @@ def main() -> None:
         check_none_lost(before.read_text(), promises_page(ROOT), changelog)
     for name, make in PAGES.items():
         (DOCS / name).write_text(make())
+    for page, text in with_figures().items():
+        page.write_text(text)
 
 
 if __name__ == "__main__":

@@ -17,7 +17,8 @@ the numbers.
 
 - **refuses**: nothing is sent to fal and nothing is paid until the dataset is mended and dropped again.
 - **warns**: it is trained on, and could train better. With the stack's parameter `RequireOnePerson=true`,
-  `image_face_other_person`, `dataset_face_two_people`, `dataset_face_many_people` and `dataset_face_none` refuse.
+  `image_face_other_person`, `dataset_face_two_people`, `dataset_face_many_people`, `dataset_face_none`,
+  `dataset_face_unavailable` and `dataset_face_check_failed` refuse.
 - **changes**: it was changed in the copy that fal gets; the ZIP that was dropped stays as it is."""
 ORDER = tuple(Kind)
 

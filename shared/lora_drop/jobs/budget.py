@@ -4,7 +4,7 @@ Both follow from the job alone, so the table's counters can never disagree with 
 write of a job carries the difference between the job before and the job after.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -102,6 +102,12 @@ def bookings(before: Sequence[Charge], after: Sequence[Charge]) -> tuple[Booking
                 had.wasted + new.wasted,
             )
     return tuple(each for each in changes.values() if each != Booking(each.month))
+
+
+def paid_usd(charges: Iterable[Charge]) -> float:
+    """Return what was paid in US dollars, for a result or for nothing."""
+    paid = (ChargeState.SPENT, ChargeState.WASTED)
+    return sum(each.micro_usd for each in charges if each.state in paid) / MICRO
 
 
 def month_of(moment: datetime) -> str:

@@ -20,6 +20,7 @@
     │   ├── OrderConflictError             an Idempotency-Key stands for another order already
     │   ├── JobNotFoundError               no job has this id
     │   │   └── JobForgottenError          it had, and was erased: whatever comes for it is dropped
+    │   ├── FacesBrokenError               what looks for faces in a picture, or compares them, broke: go on without
     │   ├── NotErasableError               the store does not let go of what is to be erased
     │   ├── InvalidSecretError             what is to verify our webhooks is no secret of them
     │   └── InvalidQueryError              a question about the jobs that is not of its form
@@ -81,6 +82,10 @@ class PermanentError(LoraDropError):
 
 class TransientError(LoraDropError):
     """Raised when trying again later can help."""
+
+
+class FacesBrokenError(PermanentError):
+    """Raised when what looks for faces, or compares them, breaks, whatever it raises; that is the cause."""
 
 
 class DatasetRejectedError(PermanentError):

@@ -15,7 +15,7 @@ JOB_FILE = "job.json"
 REPORT_PAGE, REPORT_FILE = "report.html", "report.json"
 CLEAN_COPY = "dataset.zip"
 # The file is written before the sheet's row is, so it cannot say when that was done.
-PROOF_FIELDS = {"pictures", "note", "likeness"}
+PROOF_FIELDS = {"pictures", "note", "paid_usd", "likeness"}
 
 _HEADLINES: Mapping[Status, str] = {
     Status.REJECTED: "This dataset was not sent to training. Nothing was paid.",

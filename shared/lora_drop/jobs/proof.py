@@ -56,16 +56,32 @@ class Likeness(_Value):
             return f"{likeness}, as much as the photos reach among themselves ({among})"
         return f"{likeness} of the {among} that the photos reach among themselves"
 
+    def short(self, whose: str = "") -> str:
+        """Return the same for a cell: “0.72 of 0.84”, “0.91 (photos 0.87)”; empty where there are none.
+
+        ``whose``: said after the second number, where it is the larger one.
+        """
+        if self.likeness is None:
+            return ""
+        likeness = f"{self.likeness:.2f}"
+        if self.among_photos is None:
+            return likeness
+        among = f"{self.among_photos:.2f}"
+        low = self.likeness < self.among_photos
+        return f"{likeness} of {among}{whose}" if low else f"{likeness} (photos {among})"
+
 
 class ProofSheet(_Value):
     """A training's proof sheet: the jobs of its pictures, and what came of them once all have ended.
 
     ``note`` is a sentence where there is no picture, or no number, and why. ``made_from`` are the versions of the
-    pictures' rows that the finished sheet was made from: of another one it does not know.
+    pictures' rows that the finished sheet was made from: of another one it does not know. ``paid_usd`` is what these
+    were charged in US dollars, none for one that was never sent; None until the sheet is done.
     """
 
     pictures: tuple[str, ...] = ()
     note: str = ""
     made_from: Mapping[str, int] = {}
     done_at: datetime | None = None
+    paid_usd: float | None = None
     likeness: Likeness | None = None

@@ -37,6 +37,10 @@ class PublicProof(BaseModel):
     pictures: tuple[str, ...] = Field(description="the jobs of its pictures, by their numbers")
     note: str = Field(description="why there is no picture, or no number; empty where there are")
     done_at: datetime | None = Field(description="when all pictures had ended and were compared")
+    paid_usd: float | None = Field(
+        default=None,
+        description="what its pictures were charged, in US dollars; null until it is done",
+    )
     likeness: Likeness | None = Field(description="how much the pictures look like the photos")
 
 

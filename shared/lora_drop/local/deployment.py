@@ -1,4 +1,4 @@
-"""The real template on the emulator: ``sam build``, ``sam deploy``, the fal key into its secret."""
+"""The real template on the emulator: ``sam build``, CloudFormation, the fal key into its secret."""
 
 import json
 import platform
@@ -6,11 +6,14 @@ import shlex
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import boto3
 import botocore.session
-from botocore.exceptions import BotoCoreError, ClientError
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError, WaiterError
 
+from lora_drop.local.code_upload import CODE_BUCKET, upload
 from lora_drop.local.emulator import CREDENTIALS, REGION, own_environment
 from lora_drop.local.fal_server import FalServer
 from lora_drop.local.overlay import API_TAG, CA_IN_FUNCTION
@@ -20,7 +23,13 @@ from lora_drop.local.tools import command, project_folder, sources_digest
 STACK = "lora-drop"
 API_ID = "10cadec0"
 STAGE = "live"
-CODE_BUCKET = "lora-drop-code"
+CAPABILITIES = ("CAPABILITY_IAM", "CAPABILITY_AUTO_EXPAND")
+NOTHING_NEW = "No updates are to be performed"
+WAIT = {"Delay": 0.2, "MaxAttempts": 600}
+# Code never leaves this machine: no checksum of half a gigabyte, and no signature over it.
+UNSIGNED = Config(
+    request_checksum_calculation="when_required", s3={"payload_signing_enabled": False}
+)
 MACHINES: Mapping[str, tuple[str, str]] = {  # uname: Lambda's architecture, uv's platform
     "x86_64": ("x86_64", "x86_64-manylinux_2_28"),
     "aarch64": ("arm64", "aarch64-manylinux_2_28"),
@@ -31,7 +40,7 @@ TAIL = 4000  # characters of a log that an error shows
 
 
 class SamError(RuntimeError):
-    """Raised when SAM cannot build or deploy; holds the end of what it said."""
+    """Raised when the stack cannot be built or deployed; holds the end of what was said."""
 
 
 def api_url(emulator_url: str, api_id: str = API_ID) -> str:
@@ -91,23 +100,31 @@ def digest_of_build(state: Path) -> str:
         return ""
 
 
-def deploy(
-    state: Path,
-    template: Path,
-    values: Mapping[str, str],
-    emulator_url: str,
-    *,
-    started: Started | None = None,
-) -> None:
-    """Deploy the built template, or bring a deployed one up to date; raises SamError."""
-    client(emulator_url, "s3").create_bucket(Bucket=CODE_BUCKET)
-    line = ["deploy", "--template-file", str(template), "--stack-name", STACK]
-    line += ["--no-resolve-s3", "--s3-bucket", CODE_BUCKET, "--region", REGION]
-    line += ["--no-confirm-changeset", "--no-fail-on-empty-changeset", "--no-progressbar"]
-    line += ["--tags", f"{API_TAG}={API_ID}", "--parameter-overrides"]
-    # In quotes of its own, for SAM ends a value at its first space.
-    line += [f'{name}="{value}"' for name, value in values.items() if value]
-    _sam(line, state / "sam-deploy.log", started, AWS_ENDPOINT_URL=emulator_url)
+def deploy(template: Path, values: Mapping[str, str], emulator_url: str) -> None:
+    """Deploy the built template, or bring a deployed one up to date; raises SamError.
+
+    The emulator translates a SAM template itself, so CloudFormation is asked directly: no change set, no SAM.
+    """
+    try:
+        key = upload(template, client(emulator_url, "s3", UNSIGNED))
+        cloudformation = client(emulator_url, "cloudformation")
+        request = {
+            "StackName": STACK,
+            "TemplateURL": f"{emulator_url}/{CODE_BUCKET}/{key}",
+            "Capabilities": CAPABILITIES,
+            "Tags": [{"Key": API_TAG, "Value": API_ID}],
+            "Parameters": _parameter_rows(values),
+        }
+        try:
+            cloudformation.create_stack(**request)
+            done = "stack_create_complete"
+        except cloudformation.exceptions.AlreadyExistsException:
+            cloudformation.update_stack(**request)
+            done = "stack_update_complete"
+        _wait(cloudformation, done)
+    except (BotoCoreError, ClientError) as error:
+        if NOTHING_NEW not in str(error):
+            raise SamError(f"The template could not be deployed: {error}") from error
 
 
 def update(values: Mapping[str, str], emulator_url: str) -> None:
@@ -117,16 +134,30 @@ def update(values: Mapping[str, str], emulator_url: str) -> None:
         cloudformation.update_stack(
             StackName=STACK,
             UsePreviousTemplate=True,
-            Capabilities=["CAPABILITY_IAM"],
-            Parameters=[
-                {"ParameterKey": name, "ParameterValue": value} for name, value in values.items()
-            ],
+            Capabilities=CAPABILITIES,
+            Parameters=_parameter_rows(values),
         )
-        cloudformation.get_waiter("stack_update_complete").wait(
-            StackName=STACK, WaiterConfig={"Delay": 1, "MaxAttempts": 120}
-        )
+        _wait(cloudformation, "stack_update_complete")
     except (BotoCoreError, ClientError) as error:
         raise SamError(f"The parameters could not be changed: {error}") from error
+
+
+def _parameter_rows(values: Mapping[str, str]) -> list[dict[str, str]]:
+    return [{"ParameterKey": name, "ParameterValue": value} for name, value in values.items()]
+
+
+def _wait(cloudformation: Any, done: str) -> None:
+    """Wait for the stack; raises SamError with the reason of each resource that has failed."""
+    try:
+        cloudformation.get_waiter(done).wait(StackName=STACK, WaiterConfig=WAIT)
+    except WaiterError as error:
+        events = cloudformation.describe_stack_events(StackName=STACK)["StackEvents"]
+        reasons = [
+            f"{each['LogicalResourceId']}: {each.get('ResourceStatusReason', 'no reason is given')}"
+            for each in reversed(events)
+            if each["ResourceStatus"].endswith("FAILED")
+        ]
+        raise SamError("\n".join([f"The stack failed: {error}", *reasons])) from error
 
 
 def outputs(emulator_url: str) -> dict[str, str]:
@@ -153,13 +184,14 @@ def put_fal_key(emulator_url: str, secret: str, key: str) -> None:
     client(emulator_url, "secretsmanager").put_secret_value(SecretId=secret, SecretString=key)
 
 
-def client(emulator_url: str, service: str):  # type: ignore[no-untyped-def]  # boto3's own, by name
+def client(emulator_url: str, service: str, config: Config | None = None):  # type: ignore[no-untyped-def]  # boto3's own, by name
     """A boto3 client of the emulator, whatever profile the caller has chosen."""
     no_profile = botocore.session.Session({"profile": (None, [], None, None)})
     return boto3.Session(botocore_session=no_profile).client(
         service,  # type: ignore[call-overload]  # a name, not a literal
         endpoint_url=emulator_url,
         region_name=REGION,
+        config=config,
         aws_access_key_id=CREDENTIALS["AWS_ACCESS_KEY_ID"],
         aws_secret_access_key=CREDENTIALS["AWS_SECRET_ACCESS_KEY"],
     )

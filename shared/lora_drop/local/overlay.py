@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from lora_drop.local.fal_server import FalServer
+from lora_drop.local.simulator_words import simulated_words
 
 CA_IN_FUNCTION = "private-ca.pem"  # where functions/Makefile puts the file that CA_FILE names
 API_TAG = "ms-custom-id"  # the emulator gives an API the id that this tag asks for
@@ -34,6 +35,8 @@ def variables(emulator_url: str, fal: FalServer | None = None) -> dict[str, str]
             # A server on this machine has an address of a private network; fal's are public.
             "ALLOW_PRIVATE_ARTIFACT_HOSTS": "true",
         }
+        said = simulated_words(simulated=fal.simulated, pictures=fal.pictures)
+        found |= {"SIMULATED_PICTURES": said} if said else {}
         found |= {"SSL_CERT_FILE": CA_IN_FUNCTION} if fal.ca_file else {}
     return found
 

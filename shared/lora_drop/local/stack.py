@@ -158,11 +158,11 @@ class LocalStack:
             if stack.outputs and (built, {**values, **variables}) == (stack.built, stack.deployed):
                 deployment.put_fal_key(url, stack.outputs["FalKeySecretArn"], stack.fal.key)
                 return {}
-            with step("sam deploy"):
+            with step("deploy"):
                 over = {**overlay.variables(url, stack.fal), **variables}
                 overlay.lay_over(deployment.plain_template(self.state), over, template)
                 try:
-                    deployment.deploy(self.state, template, values, url, started=started)
+                    deployment.deploy(template, values, url)
                 except deployment.SamError as error:
                     raise StackError(
                         f"{error}\n\n{OLDER}" if stack.outputs else str(error)

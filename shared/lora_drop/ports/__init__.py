@@ -30,7 +30,16 @@ from lora_drop.ports.files import (
     UploadForm,
     UploadStore,
 )
-from lora_drop.ports.jobs import Bookmarks, Claim, Clock, Erasures, JobStore, Page, TrainingTimes
+from lora_drop.ports.jobs import (
+    Bookmarks,
+    Claim,
+    Clock,
+    Erasures,
+    JobStore,
+    Page,
+    TrainingTimes,
+    WaitingJob,
+)
 from lora_drop.ports.messages import DeadLetters, Events, Handover, Inbox, StatusCheckTrigger
 from lora_drop.results.copies import OpenArtifact
 
@@ -74,4 +83,5 @@ __all__ = [
     "TrainingTimes",
     "UploadForm",
     "UploadStore",
+    "WaitingJob",
 ]

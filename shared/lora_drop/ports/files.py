@@ -146,8 +146,11 @@ class CopyStore(ResultStore, Protocol):
     def parts(self, key: str, upload_id: str) -> Mapping[int, Part]:
         """Return the parts that are there, each with a checksum; raises UploadGoneError."""
 
-    def upload(self, key: str, upload_id: str, number: int, data: bytes) -> Part:
-        """Upload one part, over an earlier one of its number; raises UploadGoneError."""
+    def upload(self, key: str, upload_id: str, number: int, data: bytes | bytearray) -> Part:
+        """Upload one part, over an earlier one of its number; raises UploadGoneError.
+
+        Several may be uploaded at once. Nothing of ``data`` is read any more when it returns.
+        """
 
     def complete(self, key: str, upload_id: str, parts: Sequence[Part]) -> None:
         """Make these parts a file, and see that it lies there; the very same there is as good.

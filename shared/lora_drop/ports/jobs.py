@@ -1,6 +1,6 @@
 """What services need of the jobs table: jobs, erasures, bookmarks, and the clock."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
@@ -27,6 +27,15 @@ class Page:
 
     jobs: tuple[Job, ...]
     cursor: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class WaitingJob:
+    """A job that waits for nothing but its turn, and since when it has been so."""
+
+    job_id: str
+    created_at: datetime
+    since: datetime
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,8 +118,11 @@ class JobStore(Protocol):
     def missing(self, job_ids: Sequence[str]) -> Sequence[str]:
         """Return which of these ids no job has, nor had one that was forgotten."""
 
-    def unfinished(self) -> Iterable[Job]:
-        """Return every job that has not ended, or whose end is not closed; oldest first."""
+    def waiting(self) -> Sequence[WaitingJob]:
+        """Return the jobs that are READY with no problem and no upload, without reading one of them; first those whose turn comes first."""
+
+    def unfinished(self, *, but: Collection[str] = ()) -> Iterable[Job]:
+        """Return every job that has not ended, or whose end is not closed, without those of these ids; oldest first."""
 
     def outbox(self) -> Mapping[str, int]:
         """Return the jobs of which something is not published yet, each with the version that was written last.

@@ -1,6 +1,7 @@
 """A dataset's check: everything that can be known of it before a cent is paid, and what to mend."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Executor
 from dataclasses import dataclass, field, replace
 from time import monotonic
 
@@ -14,13 +15,15 @@ from lora_drop.datasets.archives import (
 )
 from lora_drop.datasets.auxiliary_images import leave_out
 from lora_drop.datasets.clean_copy import Layout, Planned, layout_of
-from lora_drop.datasets.dataset import Dataset, size_problem
+from lora_drop.datasets.dataset import Dataset, hopeless_problem, size_problem
 from lora_drop.datasets.edits import Edits, selected
 from lora_drop.datasets.evaluate import changes_made, image_reports, problems_of
 from lora_drop.datasets.faces.face import FaceComparer
 from lora_drop.datasets.faces.findings import (
     FaceFindings,
+    findings_broken,
     findings_of,
+    findings_unavailable,
     findings_without_time,
     shows_a_person,
 )
@@ -43,7 +46,7 @@ from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.time_limits import CHECK_PATIENCE
 from lora_drop.ports import Prices
 from lora_drop.services.inspect import Inspector
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, internal_error, place_of
 from lora_drop.services.prepared import PreparedPhotos
 
 PATIENCE = CHECK_PATIENCE.total_seconds()
@@ -107,6 +110,7 @@ class _CheckState:
     photos: tuple[ImageReport, ...] = ()
     changes: tuple[ReportedChange, ...] = ()
     faces_checked: bool = False
+    faces_broken: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,8 +120,11 @@ class Checker:
     ``prepares``: a clean copy is made after the check, so photos are mended while they are decoded.
     ``refuse_misspelled_folder``: a folder that is nearly called like a preset is an error.
     ``faces``: compares the faces that ``pictures`` has found; without it nothing is said of whose they are.
+    ``faces_unavailable``: they are to be looked for, and cannot be; the report says so.
     ``require_one_person``: photos of other people, or of no one, are errors. ``pictures_of_style`` look for no faces, and
-    take the place of ``pictures`` where a training is not of a person, and where there is no time to look for faces.
+    take the place of ``pictures`` where a training is not of a person, where there is no time to look for faces, and where
+    looking for them broke; ``faces_failed`` is called with that mistake.
+    ``threads``: as for Inspector.
     """
 
     pictures: Pictures
@@ -127,8 +134,11 @@ class Checker:
     prepares: bool = False
     refuse_misspelled_folder: bool = False
     faces: FaceComparer | None = None
+    faces_unavailable: bool = False
     require_one_person: bool = False
     pictures_of_style: Pictures | None = None
+    faces_failed: Callable[[Exception], None] = lambda _: None
+    threads: Callable[[], Executor] | None = None
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -155,7 +165,7 @@ class Checker:
     def _check_archive(
         self, dataset: DatasetInput, reader: MeteredReader, state: _CheckState, *, until: float
     ) -> None:
-        structure = state.structure = structure_of(reader)
+        structure = state.structure = structure_of(reader, hopeless=hopeless_problem)
         state.warnings += structure.warnings
         selection, edits = selected(reader, structure.members)
         state.errors += selection.problems
@@ -168,6 +178,7 @@ class Checker:
         inspector = Inspector(
             *(pictures or self.pictures, self.now, until, state.prepared, self.keep_metadata),
             without_faces=self.pictures_of_style,
+            threads=self.threads,
         )
         inspection = inspector.inspect(reader, structure, selection)
         self._evaluate(inspection, edits, state, until=until)
@@ -222,7 +233,8 @@ class Checker:
             state.resolved = with_trained_phrase(state.resolved, layout.texts, shown)
         changes = changes_made(inspection, layout, edits=edits, keep_metadata=self.keep_metadata)
         state.photos = image_reports(inspection, layout, changes, warnings, faces)
-        state.faces_checked = faces is not None and not inspection.faces_left_out
+        unasked = inspection.faces_left_out or self.faces_unavailable or state.faces_broken
+        state.faces_checked = faces is not None and not unasked
         state.changes, state.layout = changes, layout
         state.errors += errors
         state.warnings += warnings
@@ -233,16 +245,35 @@ class Checker:
         """Return what is known of the faces; None where they are not asked about."""
         if not _shows_a_person(state):
             return None
+        if self.faces_unavailable:
+            return findings_unavailable(
+                len(layout.photos), require_one_person=self.require_one_person
+            )
+        if inspection.faces_broken:
+            return self._without_faces(inspection.faces_broken, layout, state)
         if inspection.faces_left_out:
             return findings_without_time(
                 len(layout.photos), require_one_person=self.require_one_person
             )
-        return findings_of(
-            [inspection.photos[photo.member.name] for photo in layout.photos],
-            self.faces,
-            seconds=until - self.now(),
-            alike=layout.alike,
-            require_one_person=self.require_one_person,
+        try:
+            return findings_of(
+                [inspection.photos[photo.member.name] for photo in layout.photos],
+                self.faces,
+                seconds=until - self.now(),
+                alike=layout.alike,
+                require_one_person=self.require_one_person,
+            )
+        except Exception as mistake:  # noqa: BLE001  # onnxruntime's derive from it alone, and nothing else is asked there
+            return self._without_faces(mistake, layout, state)
+
+    def _without_faces(
+        self, mistake: Exception, layout: Layout, state: _CheckState
+    ) -> FaceFindings:
+        """Return that our own mistake keeps anything from being known of the faces."""
+        self.faces_failed(mistake)
+        state.faces_broken = True
+        return findings_broken(
+            len(layout.photos), place_of(mistake), require_one_person=self.require_one_person
         )
 
 

@@ -19,6 +19,7 @@ from lora_drop.jobs.errors import (
 from lora_drop.ports import ArtifactSource, CopyStore
 from lora_drop.results.copies import ExistingFile
 from lora_drop.services.copy_attempt import CopyAttempt, CopyRequest
+from lora_drop.services.prefetch import ARRIVING, STORING
 
 PART = 8 * 1024**2  # S3 wants 5 MiB at least in every part but the last
 TRIES = 5
@@ -31,7 +32,7 @@ class _NoRangesError(SourceChangedError):
 
 @dataclass(frozen=True, slots=True)
 class Copier:
-    """Copies files by parts: while one is hashed and stored, the next is on its way."""
+    """Copies files by parts: while some are hashed and stored, the next are on their way."""
 
     results: CopyStore
     source: ArtifactSource
@@ -101,9 +102,11 @@ class Copier:
             copy.resume()
             if copy.complete:
                 return copy.finish()  # whether or not fal still has it
-            # In this order: closing the file is what ends a part that is still on its way.
+            # In this order: closing the file is what ends a part that is still on its way, and none
+            # is being stored any more when the copy is discarded.
             with (
-                ThreadPoolExecutor(1) as ahead,
+                ThreadPoolExecutor(STORING) as uploading,
+                ThreadPoolExecutor(ARRIVING) as ahead,
                 self.source.open(
                     request.artifact, until=request.deadline(whole=whole), whole=whole
                 ) as file,
@@ -115,7 +118,7 @@ class Copier:
                 # Of another size it is another file; of the same, only its bytes decide.
                 if lying and file.size not in (None, lying.size):
                     raise KeyOccupiedError(request.prefix + name)
-                return copy.fetch(file, ahead)
+                return copy.fetch(file, ahead, uploading)
         except SPOILT:
             copy.discard()
             raise

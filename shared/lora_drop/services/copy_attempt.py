@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Executor
 from dataclasses import dataclass, field
+from functools import partial
 from itertools import count
 from typing import Protocol
 
@@ -20,7 +21,7 @@ from lora_drop.ports import CopyStore
 from lora_drop.results.copies import Label, OpenArtifact, Part
 from lora_drop.results.validation import Check
 from lora_drop.services.picture_check import check_for
-from lora_drop.services.prefetch import Arrivals, spans
+from lora_drop.services.prefetch import Arrivals, PartUploads, spans
 
 PIECE = 1024**2
 
@@ -144,8 +145,8 @@ class CopyAttempt:
             self._request.notes.drop(self._upload)
         self._upload, self._parts, self._fresh = None, {}, True
 
-    def fetch(self, file: OpenArtifact, ahead: Executor) -> StoredFile:
-        """Fetch what is missing, store it, and complete the copy."""
+    def fetch(self, file: OpenArtifact, ahead: Executor, uploading: Executor) -> StoredFile:
+        """Fetch what is missing ``ahead`` of the work on it, store several parts at once, and complete the copy."""
         said = self._request.artifact.size
         if said and file.size not in (None, said):
             raise DownloadInterruptedError(
@@ -157,9 +158,12 @@ class CopyAttempt:
         if self._request.checked and self._fresh:
             self._check = check_for(self._request.artifact, file.size, self._request.order)
         arrivals = Arrivals(file, self._length, self._parts, ahead)
+        uploads = PartUploads(uploading, partial(self._stored, arrivals))
         try:
             while arrivals.waiting:
-                self._take(file, *arrivals.take())
+                uploads.make_room()
+                self._take(file, uploads, *arrivals.take())
+            uploads.finish()
             return self.finish()
         except ResultInvalidError as why:
             if self._request.artifact.size in (None, file.size):
@@ -185,7 +189,7 @@ class CopyAttempt:
             sha256=self._digest.hexdigest(),
         )
 
-    def _take(self, file: OpenArtifact, number: int, data: bytes) -> None:
+    def _take(self, file: OpenArtifact, uploads: PartUploads, number: int, data: bytearray) -> None:
         if self._now() >= self._until:
             raise DownloadTimeoutError(f"{self._name} takes longer than there is time for")
         self._size += len(data)
@@ -197,10 +201,14 @@ class CopyAttempt:
         if self._upload is None:
             if len(data) < self._length or len(data) == file.size:
                 self._check.finish(len(data))
-                self._results.put(self._key, data, self._request.label)
+                self._results.put(self._key, bytes(data), self._request.label)
                 return
             self._upload = self._begin(file)
-        self._parts[number] = self._results.upload(self._key, self._upload.upload_id, number, data)
+        uploads.add(partial(self._results.upload, self._key, self._upload.upload_id, number), data)
+
+    def _stored(self, arrivals: Arrivals, part: Part, data: bytearray) -> None:
+        self._parts[part.number] = part
+        arrivals.give_back(data)
         self._request.notes.renew()
 
     def _begin(self, file: OpenArtifact) -> Upload:

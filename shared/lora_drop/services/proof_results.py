@@ -7,7 +7,6 @@ from time import monotonic
 from lora_drop.datasets.archives import RangedReader, read_member, structure_of
 from lora_drop.datasets.dataset import MAX_IMAGE_BYTES
 from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
-from lora_drop.datasets.faces.findings import is_of_a_person
 from lora_drop.datasets.faces.likeness import (
     ComparedPictures,
     Trained,
@@ -22,6 +21,7 @@ from lora_drop.datasets.images.pictures import Pictures
 from lora_drop.datasets.images.reading import WholeImage
 from lora_drop.datasets.reports.proof_sheet import ProofReport, proof_html, proof_json
 from lora_drop.datasets.selection import select
+from lora_drop.datasets.style import is_of_a_person
 from lora_drop.fal.trainers.table import TRAINERS
 from lora_drop.fal.trainers.trainer import STEPS
 from lora_drop.jobs.errors import DatasetRejectedError, DatasetUnreadableError
@@ -31,7 +31,7 @@ from lora_drop.jobs.job_files import JOB_FILE, job_text
 from lora_drop.jobs.proof import PROOF_FILE, PROOF_FOLDER, PROOF_PAGE, Likeness, ProofSheet
 from lora_drop.jobs.time_limits import PROOF_PATIENCE
 from lora_drop.ports import DatasetStore
-from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of
+from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of, similarities_of
 from lora_drop.services.proof_report import (
     SeenDataset,
     SeenImage,
@@ -59,13 +59,17 @@ BROKEN = "The comparison itself broke, which is our mistake ({}). Please report 
 class ProofResults:
     """Compares the pictures of proof sheets with the photos, and writes their pages.
 
-    ``faces`` None: faces are not looked for in this stack, and a sheet has its pictures alone.
+    ``faces`` None: faces are not looked for in this stack, and a sheet has its pictures alone. ``simulated`` says of
+    the pictures that no LoRA has made them, where a simulator is the stack's fal. ``failed`` is called with each
+    mistake of ours that keeps pictures from being looked at or compared.
     """
 
     record: Record
     datasets: DatasetStore
     pictures: Pictures
     faces: FaceComparer | None = None
+    failed: Callable[[Exception], None] = lambda _: None
+    simulated: str = ""
     patience: float = PATIENCE
     now: Callable[[], float] = monotonic
 
@@ -80,9 +84,11 @@ class ProofResults:
             sheet, report = self._measured(job, pictures)
         except INTERNAL_ERRORS as mistake:
             # The same pictures would break it for ever, and they are paid.
+            self.failed(mistake)
             broken = Likeness(advice=BROKEN.format(place_of(mistake)))
             sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": broken})
             report = plain_report(job, pictures, broken)
+            report = report.model_copy(update={"simulated": self.simulated})
             self._write(job.model_copy(update={"proof": sheet}), report)
         self._publish(job, sheet, report)
         return sheet
@@ -93,6 +99,7 @@ class ProofResults:
         likeness = comparison.likeness if comparison else None
         sheet = (job.proof or ProofSheet()).model_copy(update={"likeness": likeness})
         report = report_on(job, pictures, seen, comparison, dataset)
+        report = report.model_copy(update={"simulated": self.simulated})
         self._write(job.model_copy(update={"proof": sheet}), report)
         return sheet, report
 
@@ -112,6 +119,7 @@ class ProofResults:
             return ComparedPictures(Likeness(advice=GONE)), dataset
         except INTERNAL_ERRORS as mistake:
             # The same photos would break it for ever, and the pictures are paid.
+            self.failed(mistake)
             return ComparedPictures(Likeness(advice=BROKEN.format(place_of(mistake)))), dataset
 
     def _comparison(
@@ -128,11 +136,11 @@ class ProofResults:
         found = {number: each.face.crop for number, each in shown.items() if each and each.face}
         crops = [crop for _, crop in photos]
         return compare(
-            faces.similarities([*crops, *found.values()]),
+            similarities_of(faces, [*crops, *found.values()]),
             photos=[name for name, _ in photos],
             pictures=list(found),
             faceless=[number for number in shown if number not in found],
-            trained=_trained(job, dataset),
+            trained=None if self.simulated else _trained(job, dataset),
         )
 
     def _look_at(self, job: Job, dataset: SeenDataset) -> None:

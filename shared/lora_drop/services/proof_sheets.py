@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Protocol
 
-from lora_drop.datasets.faces.findings import STYLE, is_of_a_person
+from lora_drop.datasets.style import STYLE, is_of_a_person
 from lora_drop.fal.proof_prompts import (
     PICTURES,
     no_pictures,
@@ -20,7 +20,8 @@ from lora_drop.fal.proof_prompts import (
     picture_orders,
     picture_usd,
 )
-from lora_drop.jobs.errors import JobForgottenError
+from lora_drop.jobs.budget import paid_usd
+from lora_drop.jobs.errors import ConflictError, JobForgottenError
 from lora_drop.jobs.ids import picture_job_id
 from lora_drop.jobs.job import Job, Step
 from lora_drop.jobs.proof import PictureOrder, ProofSheet
@@ -29,6 +30,8 @@ from lora_drop.ports import Inbox
 from lora_drop.services.internal_errors import INTERNAL_ERRORS, place_of
 from lora_drop.services.record import Record
 
+# Against others who write the same training's row.
+ATTEMPTS = 3
 FORGOTTEN = "Its pictures were forgotten."
 UNWRITTEN = (
     "There is no proof.html of its pictures: writing it broke, which is our mistake ({}). Please report it. The pictures "
@@ -126,28 +129,41 @@ class ProofSheets:
     record: Record
     results: ProofComparer
 
-    def finish(self, job_id: str) -> Job:
+    def finish(self, job_id: str, *, again: bool = False) -> Job:
         """Return the training with its finished sheet; as it stands while a picture has not ended yet.
 
         A picture that failed is not made again, and the sheet goes without it. One whose result came after the
         sheet was done is taken in. Where all were forgotten, by an order that has not come to their training yet, the
-        sheet says so. Raises JobNotFoundError; and ConflictError, where another worker has written
-        the sheet meanwhile, and EventsUnavailableError, after each of which it may be called again.
+        sheet says so. ``again``: the files are written once more where the sheet is done, since a worker that died may have
+        written older ones over them. Raises JobNotFoundError; and ConflictError, where others write the training all the
+        time, and EventsUnavailableError, after each of which it is to be called ``again``.
         """
+        for _ in range(ATTEMPTS - 1):
+            try:
+                return self._finish(job_id, again=again)
+            except ConflictError:
+                # Its files may stand over those that another worker has made of more pictures.
+                again = True
+        return self._finish(job_id, again=again)
+
+    def _finish(self, job_id: str, *, again: bool) -> Job:
         job = self.record.known(job_id)
         if job.proof is None or not job.proof.pictures or job.status is not Status.SUCCEEDED:
             return job
         pictures = _pictures(self.record, job)
         if pictures is None or not all(each.terminal for each in pictures):
             return job
-        if _made_from(job.proof, pictures):
+        if not again and _made_from(job.proof, pictures):
             return job
-        measured = self._measured(job, pictures)
+        paid = paid_usd(charge for each in pictures for charge in each.charges)
+        known = job.proof.model_copy(update={"paid_usd": paid})
+        measured = self._measured(job.model_copy(update={"proof": known}), pictures)
         now = self.record.clock()
         sheet = measured.model_copy(
             update={
                 "pictures": job.proof.pictures,
                 "made_from": {each.job_id: each.version for each in pictures},
+                "paid_usd": paid,
                 "done_at": now,
             }
         )

@@ -86,10 +86,12 @@ class Reconciler:
         """
         until = self.tick() + self.patience
         now = self.record.clock()
-        jobs = list(self.record.jobs.unfinished())
+        # Thousands may wait, and there is nothing to do for one that only waits: it is not even read.
+        waiting = [each for each in self.record.jobs.waiting() if now - each.since >= WAITS_AFTER]
+        jobs = list(self.record.jobs.unfinished(but=tuple(each.job_id for each in waiting)))
         late = [job for job in jobs if now - job.updated_at >= self.late_after]
         round_ = Round()
-        if any(job.status is Status.READY for job in late):
+        if waiting or any(job.status is Status.READY for job in late):
             # One message wakes the line, however long it is; the oldest goes first.
             round_.attempt("the line", self.waiting_queue.wake_next)
         for job in sorted(late, key=lambda job: URGENCY.get(job.status, len(URGENCY))):
@@ -106,7 +108,7 @@ class Reconciler:
         round_.attempt("the uploads", lambda: round_.swept.add(self.sweep.uploads(jobs, now)))
         round_.attempt("the events", partial(self._tell_others, round_))
         round_.attempt("the budget", partial(self._count_money, round_))
-        counts = self._counts(jobs, late, round_, now)
+        counts = self._counts(jobs, late, round_, now).with_waiting(waiting, now)
         if round_.surprises:
             incomplete = RoundIncompleteError(
                 "some of the round could not be done", round_.surprises

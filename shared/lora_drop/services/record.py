@@ -123,6 +123,8 @@ class Record:
             self.publish_files(job)
             return
         self._write_files(job)
+        if self.latest is not None:
+            self.latest.add(job)
         if not self._told(job, states):
             newest = self.jobs.get(job.job_id)
             if newest is not None and newest.version > job.version:
@@ -169,12 +171,15 @@ class Record:
         Safe to repeat. A writer that held an older state reads the job again and writes the newer
         state over its own.
         """
-        newest: Job | None = job
-        while newest is not None:
-            job = newest
+        while True:
             self._write_files(job)
             found = self.jobs.get(job.job_id)
-            newest = found if found is not None and found.version > job.version else None
+            if found is None or found.version <= job.version:
+                break
+            job = found
+        if found is not None and self.latest is not None:
+            # Not that of a job that was forgotten meanwhile: a job that ends now would take its id from there.
+            self.latest.add(job)
         return job
 
     def publish_again(self, job: Job) -> None:
@@ -196,8 +201,12 @@ class Record:
         return self.clock() - job.updated_at >= SETTLED_AFTER
 
     def earlier(self, job: Job) -> tuple[str, ...]:
-        """Return the jobs that had a LoRA of the same dataset name before, newest first."""
-        return self.latest.before(job) if self.latest else ()
+        """Return the jobs that had a LoRA of the same dataset name before, newest first, and none that was forgotten.
+
+        The file may still name one whose erasing has not come to it; this job's row and files would name it for good.
+        """
+        before = self.latest.before(job) if self.latest else ()
+        return tuple(each for each in before if not self.jobs.forgotten(each))
 
     def _write_files(self, job: Job) -> None:
         self.results.write(job.prefix + STATUS_FILE, status_text(job), "application/json")
@@ -207,8 +216,6 @@ class Record:
             job.status is Status.SUCCEEDED and job.error_file is not False
         ):
             self.results.remove(job.prefix + ERROR_FILE)
-        if self.latest is not None:
-            self.latest.add(job)
 
 
 def _with_problems(job: Job, problems: Sequence[Problem], changes: Mapping[str, Any]) -> Job:

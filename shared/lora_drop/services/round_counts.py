@@ -1,11 +1,13 @@
 """What one round of the reconciler did, and what went wrong in it."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.status import Status
+from lora_drop.ports import WaitingJob
 from lora_drop.services.sweep import SweepResult
 
 
@@ -35,6 +37,17 @@ class RoundCounts:
     at_fal: int = 0
     waiting: int = 0
     ended: Mapping[Status, int] = field(default_factory=dict)
+
+    def with_waiting(self, waiting: Sequence[WaitingJob], now: datetime) -> "RoundCounts":
+        """Return them with these jobs as well, for which there was nothing to do."""
+        ages = (int((now - each.created_at).total_seconds()) for each in waiting)
+        return replace(
+            self,
+            open=self.open + len(waiting),
+            late=self.late + len(waiting),
+            waiting=self.waiting + len(waiting),
+            oldest_seconds=max(self.oldest_seconds, *ages, 0),
+        )
 
 
 class RoundIncompleteError(ExceptionGroup[Exception]):

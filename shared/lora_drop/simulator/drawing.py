@@ -36,7 +36,10 @@ def drawn(size: Size, *, prompt: str, seed: int, number: int) -> Image.Image:
     image = _background(size, chance)
     draw = ImageDraw.Draw(image)
     _person(draw, size, chance[6:])
-    _caption(draw, size, f"{DRAWN}\n{prompt}\nseed {seed}, picture {number}")
+    width, _ = size
+    _caption(draw, size, DRAWN, points=max(8, width // 14), top=True)
+    told = f"{prompt}\nseed {seed}, picture {number}"
+    _caption(draw, size, told, points=max(8, width // 22), top=False)
     return image
 
 
@@ -73,19 +76,15 @@ def _person(draw: ImageDraw.ImageDraw, size: Size, chance: bytes) -> None:
     ellipse(0, -1, 24, 30, hair)
 
 
-def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str) -> None:
+def _caption(draw: ImageDraw.ImageDraw, size: Size, text: str, *, points: int, top: bool) -> None:
+    """Write white words on a black bar at the top or the bottom, large enough for a picture that is shown small."""
     width, height = size
-    points = max(8, width // 32)
     font = ImageFont.load_default(points)
     columns = max(1, int(width * 0.94 / (points * 0.55)))
     wrapped = "\n".join(textwrap.fill(line, columns) for line in text.splitlines())
-    at = (width * 0.03, height * 0.97)
-    draw.multiline_text(
-        at,
-        wrapped,
-        fill="white",
-        font=font,
-        anchor="ld",
-        stroke_width=max(1, points // 12),  # light clothes may lie behind it
-        stroke_fill="black",
-    )
+    margin = width * 0.03
+    anchor, y = ("la", margin) if top else ("ld", height - margin)
+    _, upper, _, lower = draw.multiline_textbbox((margin, y), wrapped, font=font, anchor=anchor)
+    bar = (0, 0, width, lower + margin) if top else (0, upper - margin, width, height)
+    draw.rectangle(bar, fill="black")
+    draw.multiline_text((margin, y), wrapped, fill="white", font=font, anchor=anchor)

@@ -3,12 +3,10 @@
 import asyncio
 import base64
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from lora_drop.simulator.config import photos_in
 from lora_drop.simulator.drawing import FORMATS, blackened, drawn, encoded, photo
@@ -40,10 +38,12 @@ class ImageModel:
         )
         try:
             given = read_image_input(request.arguments)
-            for number, lora in enumerate(given.loras):
+            loaded = [
                 await self._load(request, number, lora.path)
+                for number, lora in enumerate(given.loras)
+            ]
             seconds = await self._work(request, given, fault)
-            output = await self._pictures(request, given)
+            output = await self._pictures(request, given, first=_first_photo(loaded))
         except FailedTrainingError as failure:
             request.log(f"Generation failed: {failure}", "ERROR")
             return failure.outcome
@@ -52,8 +52,8 @@ class ImageModel:
         output["timings"] = {"inference": seconds}
         return Outcome(HTTPStatus.OK, output)
 
-    async def _load(self, request: ModelRequest, number: int, url: str) -> None:
-        """Download a LoRA and look whether it is one."""
+    async def _load(self, request: ModelRequest, number: int, url: str) -> str:
+        """Download a LoRA, look whether it is one, and return its SHA-256."""
         place = ("loras", number, "path")
         refusal: Outcome | None = None
         with self._runner.files.incoming("lora") as file:
@@ -74,6 +74,7 @@ class ImageModel:
             )
         if refusal is not None:
             raise FailedTrainingError(refusal)
+        return file.sha256
 
     async def _work(
         self, request: ModelRequest, given: FluxLoraInput, fault: ActiveFault | None
@@ -87,14 +88,18 @@ class ImageModel:
         await self._runner.fail_on_request(request, fault, field_name=FIELD)
         return seconds
 
-    async def _pictures(self, request: ModelRequest, given: FluxLoraInput) -> dict[str, Any]:
-        """The model's output, without its timings."""
+    async def _pictures(
+        self, request: ModelRequest, given: FluxLoraInput, *, first: int
+    ) -> dict[str, Any]:
+        """The model's output, without its timings; ``first`` is the photo of seed 0, where there is a folder of them."""
         seed = _seed(request) if given.seed is None else given.seed
         black = given.enable_safety_checker and self._fault(Place.SAFETY, request) is not None
         chosen = self._fault(Place.PICTURE, request)
         folder = chosen.settings["folder"] if chosen else self._runner.config.pictures
         made = await asyncio.to_thread(
-            lambda: list(_made(given, seed, folder=folder and Path(folder), black=black))
+            lambda: list(
+                _made(given, seed, folder=folder and Path(folder), first=first, black=black)
+            )
         )
         return {
             "images": [self._described(request, given, content) for content in made],
@@ -124,17 +129,23 @@ class ImageModel:
         return {"url": url, "width": width, "height": height, "content_type": content_type}
 
 
-def _made(given: FluxLoraInput, seed: int, *, folder: Path | None, black: bool) -> Iterator[bytes]:
+def _made(
+    given: FluxLoraInput, seed: int, *, folder: Path | None, first: int, black: bool
+) -> Iterator[bytes]:
+    photos = photos_in(folder) if folder else []
     for number in range(given.num_images):
-        image = blackened(given.size) if black else _picture(given, seed, number, folder)
+        if black:
+            image = blackened(given.size)
+        elif photos:
+            image = photo(photos[(first + seed + number) % len(photos)], given.size)
+        else:
+            image = drawn(given.size, prompt=given.prompt, seed=seed, number=number)
         yield encoded(image, given.output_format)
 
 
-def _picture(given: FluxLoraInput, seed: int, number: int, folder: Path | None) -> Image.Image:
-    if folder is None:
-        return drawn(given.size, prompt=given.prompt, seed=seed, number=number)
-    photos = photos_in(folder)
-    return photo(photos[(seed + number) % len(photos)], given.size)
+def _first_photo(loras: Sequence[str]) -> int:
+    """Return another place to begin in a folder for each LoRA, by its SHA-256; 0 without one."""
+    return int(loras[0], 16) if loras else 0
 
 
 def _seed(request: ModelRequest) -> int:

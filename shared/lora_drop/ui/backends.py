@@ -55,7 +55,7 @@ class Question:
 class JobRow:
     """One line of the list of jobs; ``usd`` is what was paid or is reserved, else the estimate.
 
-    ``likeness`` is of its proof sheet, the median cosine of its pictures to the photos.
+    ``likeness`` is of its proof sheet, in short: “0.72 of 0.84”.
     """
 
     id: str
@@ -66,7 +66,7 @@ class JobRow:
     percent: float | None = None
     trigger_phrase: str | None = None
     reference: str | None = None
-    likeness: float | None = None
+    likeness: str = ""
 
     @property
     def shown(self) -> Status:

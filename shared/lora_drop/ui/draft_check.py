@@ -177,7 +177,9 @@ def run_check(task: CheckTask, say: Callable[[Looking], None]) -> CheckResult | 
         if task.files is not None:
             _pack(task, looks)
         sha256 = task.sha256 or sha256_of(task.archive)
-        report = _report(task, replace(checker, pictures=looks, pictures_of_style=of_style))
+        # One photo at a time, so that the one is known that ends the process.
+        one_by_one = replace(checker, pictures=looks, pictures_of_style=of_style, threads=None)
+        report = _report(task, one_by_one)
     except DatasetRejectedError as rejected:  # too much, so it is not packed
         errors = tuple(rejected.problems)
         report = Report(file=task.name, verdict=Verdict.REJECTED, errors=errors)

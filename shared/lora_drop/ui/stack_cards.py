@@ -6,7 +6,7 @@ from typing import Any
 
 from lora_drop.client.job_view import public_job
 from lora_drop.client.job_words import cost_words, slot_words, usd_of
-from lora_drop.client.proof_words import cost_beside
+from lora_drop.client.proof_words import cost_beside, sheet_cost_words
 from lora_drop.client.report_page import has_report
 from lora_drop.datasets.reports.proof_sheet import ProofReport, remarks_on
 from lora_drop.fal.progress import progress_in
@@ -102,7 +102,7 @@ def row_of(document: Mapping[str, Any]) -> JobRow:
         created_at=job.created_at,
         usd=usd_of(job),
         percent=job.progress.percent if at_work and job.progress else None,
-        likeness=job.proof.likeness.likeness if job.proof and job.proof.likeness else None,
+        likeness=job.proof.likeness.short() if job.proof and job.proof.likeness else "",
         trigger_phrase=(job.parameters.trigger_phrase or None) if job.parameters else None,
         reference=job.reference,
     )
@@ -153,7 +153,7 @@ def _sheet_cost(job: PublicJob) -> str:
     if job.proof is None or job.duplicate_of:
         return ""
     if job.proof.pictures:
-        return cost_beside(sheet_usd(len(job.proof.pictures)))
+        return sheet_cost_words(len(job.proof.pictures), job.proof.paid_usd)
     without = job.status.terminal and job.status is not Status.SUCCEEDED
     if without or job.proof.done_at or picture_application(job.application) is None:
         return ""

@@ -15,6 +15,7 @@ import httpx
 from botocore.client import BaseClient
 from botocore.exceptions import ClientError, ReadTimeoutError
 
+from lora_drop.adapters.download_connections import FileTransport
 from lora_drop.bootstrap import base
 from lora_drop.bootstrap.submit import SubmitBootstrap
 from lora_drop.fal.status import Failed, Finished, Gone, Running
@@ -167,6 +168,7 @@ def on_moto(interceptor: CrashInjector) -> Iterator[MotoHarness]:
             patch.object(
                 httpx.HTTPTransport, "handle_request", lambda _, request: cloud.answer(request)
             ),
+            patch.object(FileTransport, "handle_request", lambda _, request: cloud.answer(request)),
         ):
             yield cloud
     functions.reset_handlers()

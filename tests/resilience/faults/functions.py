@@ -4,7 +4,6 @@ import logging
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
-from concurrent.futures import Executor, Future
 from contextlib import contextmanager
 from functools import cache
 from importlib.util import find_spec, module_from_spec, spec_from_file_location
@@ -18,27 +17,13 @@ from aws_lambda_powertools.utilities.parameters import clear_caches
 from lora_drop.adapters import download_reads
 from lora_drop.services import copy
 from tests import conftest  # noqa: F401  # Powertools reads its names from the environment
+from tests.support.inline import Inline
 from tests.support.lambda_environment import Context, event
 
 NAMES = ("submit", "webhook", "store", "reconcile", "jobs")
 CONTEXT = Context()
 # What uses threads; in one life there is one order of things.
 THREADED = (copy, download_reads)
-
-
-class Inline(Executor):
-    def __init__(self, _: int = 1) -> None:
-        """As ThreadPoolExecutor."""
-
-    def submit[**P, R](
-        self, fn: Callable[P, R], /, *arguments: P.args, **named: P.kwargs
-    ) -> Future[R]:
-        future = Future[R]()
-        try:
-            future.set_result(fn(*arguments, **named))
-        except Exception as error:  # noqa: BLE001  # for the caller of result()
-            future.set_exception(error)
-        return future
 
 
 @cache

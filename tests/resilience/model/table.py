@@ -90,7 +90,7 @@ def plain_rows() -> Iterator[None]:
     """While this lasts, a job's item holds the job itself, and the outbox stays empty."""
     with (
         patch.object(dynamodb_writes, "item_of", _item_of),
-        patch.object(dynamodb_writes, "_outbox", lambda *_: []),
+        patch.object(dynamodb_writes, "_outbox", lambda *_, **__: []),
         patch.object(dynamodb, "job_of", lambda item: item["job"]["R"].job),
     ):
         yield
@@ -191,15 +191,15 @@ def _holds(action: Mapping[str, Any], item: Item) -> bool:
 
 
 def _true(term: str, action: Mapping[str, Any], item: Item) -> bool:
-    if absent := re.fullmatch(r"attribute_not_exists\((\w+)\)", term):
-        return absent[1] not in item
+    if absent := re.fullmatch(r"attribute_not_exists\(([#\w]+)\)", term):
+        return action.get("ExpressionAttributeNames", {}).get(absent[1], absent[1]) not in item
     compared = re.fullmatch(r"(size\()?([#\w]+)\)? (=|<=|<) (:\w+)", term)
     if compared is None:
         raise ValueError(f"no such condition here: {term}")
     name = action.get("ExpressionAttributeNames", {}).get(compared[2], compared[2])
     if name not in item:
         return False
-    has = len(item[name]["SS"]) if compared[1] else _plain(item[name])
+    has = len(next(iter(item[name].values()))) if compared[1] else _plain(item[name])
     wanted = _plain(action["ExpressionAttributeValues"][compared[4]])
     return bool({"=": has == wanted, "<=": has <= wanted, "<": has < wanted}[compared[3]])
 
@@ -209,9 +209,11 @@ def _plain(value: Mapping[str, Any]) -> Any:
 
 
 def _updated(action: Mapping[str, Any], item: Item | None) -> Item:
-    """What ADD and DELETE make of an item."""
+    """What ADD, DELETE and SET make of an item."""
     verb, clauses = action["UpdateExpression"].split(" ", 1)
     new = dict(action["Key"] if item is None else item)
+    if verb == "SET":
+        return {**new, **dict(_set(action, new, clauses))}
     for clause in clauses.split(", "):
         name, value = clause.split(" ")
         given = action["ExpressionAttributeValues"][value]
@@ -224,6 +226,22 @@ def _updated(action: Mapping[str, Any], item: Item | None) -> Item:
         if left:
             new[name] = {"SS": tuple(sorted(left))}
     return new
+
+
+def _set(action: Mapping[str, Any], item: Item, clauses: str) -> Iterator[tuple[str, Any]]:
+    """The attributes that SET writes: what is given, that unless there is one, and a list with more at its end."""
+    values = action["ExpressionAttributeValues"]
+    for clause in re.split(r", (?=[#\w]+ = )", clauses):
+        name, given = clause.split(" = ")
+        name = action.get("ExpressionAttributeNames", {}).get(name, name)
+        *_, last = re.findall(r":\w+", given)
+        if given.startswith("list_append(if_not_exists("):
+            had = item.get(name, {"L": []})["L"]
+            yield name, {"L": [*had, *values[last]["L"]]}
+        elif given.startswith("if_not_exists("):
+            yield name, item.get(name, values[last])
+        else:
+            yield name, values[last]
 
 
 def _frozen(item: Item) -> tuple[tuple[str, Any], ...]:

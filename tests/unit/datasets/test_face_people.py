@@ -151,12 +151,57 @@ def test_three_faces_are_not_compared() -> None:
 def test_faces_are_compared_in_time_only() -> None:
     comparer = NamedFaces()
     photos = photos_of(ada=9, eve=1)
-    assert findings_of(photos, comparer, seconds=0.9) == findings_of(photos, None)
+    late, never = findings_of(photos, comparer, seconds=0.9), findings_of(photos, None)
+    assert late is not None
+    assert never is not None
+    assert {each.code for each in late.warnings} - {each.code for each in never.warnings} == {
+        "dataset_face_no_time"
+    }
+    assert late.reports == never.reports
     strict = findings_of(photos, comparer, seconds=0.9, require_one_person=True)
     assert strict is not None
     assert [error.code for error in strict.errors] == ["dataset_check_too_long"]
     assert comparer.asked == []
     assert findings_of(photos, comparer, seconds=1.1) != findings_of(photos, None)
+
+
+BLURRED = [make_seen_photo(f"b-{n}.jpg", make_seen("eve", str(n), sharpness=1.0)) for n in range(9)]
+GROUPS = [make_seen_photo(f"group-{n:02}.jpg", make_group("ada", "eve")) for n in range(12)]
+
+
+@pytest.mark.promise("never pay for a dataset that cannot train")
+@pytest.mark.parametrize(
+    ("photos", "clear"),
+    [
+        (GROUPS, 0),
+        ([*photos_of(ada=2, eve=1), *GROUPS[:9]], 3),
+        ([*photos_of(ada=5), *GROUPS[:6]], 5),
+        ([*photos_of(ada=8), *BLURRED], 8),
+    ],
+    ids=["groups", "too few faces", "mostly groups", "mostly blurred"],
+)
+def test_unseen_photos_are_refused_where_one_person_is_required(
+    photos: list[Photo], clear: int
+) -> None:
+    """With RequireOnePerson a dataset whose photos mostly cannot be compared is refused: nothing unseen passes."""
+    findings = findings_of(photos, NamedFaces(), require_one_person=True)
+    assert findings is not None
+    assert [error.code for error in findings.errors] == ["dataset_face_not_compared"]
+    assert findings.errors[0].message.startswith(f"Only {clear} of {len(photos)} photos show")
+    assert findings.errors[0].message.endswith(" its parameter RequireOnePerson is true.")
+    advice = findings_of(photos, NamedFaces())
+    assert advice is not None
+    assert (advice.errors, "dataset_face_not_compared" in {w.code for w in advice.warnings}) == (
+        (),
+        False,
+    )
+
+
+def test_some_group_photos_are_no_error() -> None:
+    photos = [*photos_of(ada=6), *GROUPS[:6]]
+    findings = findings_of(photos, NamedFaces(), require_one_person=True)
+    assert findings is not None
+    assert findings.errors == ()
 
 
 def test_no_face_is_similar_to_nobody() -> None:

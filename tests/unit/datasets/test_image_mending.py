@@ -257,6 +257,17 @@ def test_a_near_duplicate_is_reported() -> None:
     assert "a.jpg" in hints[0].message
 
 
+def test_a_near_duplicate_is_the_poorer_photo() -> None:
+    """Of two photos that look alike the blurred, small or grey one is reported, whichever name comes first."""
+    small = photo("a.jpg", "1", 0, (300, 300))
+    blurred = replace(
+        small, header=photo("b.jpg", "2", 0).header, look=replace(small.look, sharpness=1.0)
+    )
+    grey = replace(photo("a.jpg", "3", 0), look=replace(small.look, grey=True))
+    for poor in (small, blurred, grey):
+        assert photos_alike([poor, photo("z.jpg", "9", 0)]) == {"a.jpg": "z.jpg"}
+
+
 def test_sizes_far_apart_are_reported() -> None:
     apart = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (600, 800))], {}, {})
     turned = hints_for_set([photo("a", "1", 0), photo("b", "2", 2**40 - 1, (1600, 1200))], {}, {})

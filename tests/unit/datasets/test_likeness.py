@@ -73,6 +73,42 @@ def test_strangers_pictures_are_said() -> None:
     assert likeness.advice.startswith("The pictures seem to show another person than the photos.")
 
 
+@pytest.mark.promise("it can be operated")
+def test_what_the_median_hides_is_said() -> None:
+    """A picture without a face and one of another person are named beside the median of the others."""
+    likeness = compared("bob 20", "ada 20", faceless=2).likeness
+
+    assert likeness.advice.startswith(
+        "2 of 4 pictures have a face that can be compared. Picture 1 shows another person. "
+        "The pictures look less like the person than the photos do."
+    )
+
+
+HIDDEN: list[tuple[tuple[str, ...], int, str]] = [
+    (("ada 20", "ada 21"), 0, ""),
+    (("ada 20",), 2, "1 of 3 pictures has a face that can be compared."),
+    (("ada 20", "ada 21", "bob 20"), 0, "Picture 3 shows another person."),
+    (
+        ("bob 20", "ada 20", "bob 21", "ada 21", "ada 22"),
+        0,
+        "Pictures 1 and 3 show another person.",
+    ),
+]
+
+
+@pytest.mark.parametrize(("pictures", "faceless", "said"), HIDDEN)
+def test_good_median_hides_nothing(pictures: tuple[str, ...], faceless: int, said: str) -> None:
+    assert compared(*pictures, faceless=faceless).likeness.advice == said
+
+
+def test_mostly_strangers_are_named() -> None:
+    advice = compared("bob 20", "bob 21", "ada 22").likeness.advice
+
+    assert advice.startswith(
+        "Pictures 1 and 2 show another person. The pictures look less like the person than the photos do. What"
+    )
+
+
 def test_low_likeness_is_said() -> None:
     likeness = compared("ada 20 unlike", "ada 21 unlike", "ada 22").likeness
 
@@ -150,7 +186,6 @@ def test_picture_without_face_is_listed() -> None:
     found = compared("ada 20", faceless=2)
 
     assert [value is None for value in numbers(found)] == [False, True, True]
-    assert found.likeness.advice == ""
     none = compared(faceless=2).likeness
     assert none.likeness is None
     assert none.among_photos is not None

@@ -65,7 +65,9 @@ def test_page_says_what_was_reached() -> None:
         in page.text
     )
     assert "Proof sheet: 2 pictures" in page.text
-    assert "1 of the 2 photos that the pictures were compared with" in page.text
+    assert (
+        "The pictures were compared with 2 photos of the person, of which 1 are shown" in page.text
+    )
     assert [each["href"] for each in page.all("a")] == ["1/picture.jpg", "2/picture.jpg"]
     assert len(page.all("img")) == 3
 
@@ -97,12 +99,35 @@ def test_sheet_without_likeness_has_no_number() -> None:
     assert "The photos" not in page.text
 
 
+def test_numbers_are_explained_where_there_are_some() -> None:
+    faceless = make_sheet(likeness=None, pictures=(make_picture(likeness=None),))
+
+    assert "The number says" in Page(proof_html(make_sheet())).text
+    page = Page(proof_html(faceless)).text
+    assert "The number says" not in page
+    assert "were compared with" not in page
+    assert "2 photos of the person, of which" in page
+
+
+def test_simulator_is_said_calmly() -> None:
+    """A sheet without a number of a simulator's pictures says first who made them, and is no warning."""
+    said = {"simulated": "A simulator drew them.", "advice": "The pictures have no face."}
+    sheet = make_sheet(likeness=None, pictures=(make_picture(likeness=None),), **said)
+    page = Page(proof_html(sheet))
+
+    assert page.with_class("plain")
+    assert not page.with_class("advice")
+    assert "It has no face" not in page.text
+    assert page.text.index("A simulator drew them.") < page.text.index("The pictures have no face.")
+
+
 REMARKS: list[tuple[dict[str, Any], list[str]]] = [
     ({}, []),
     ({"file": None, "problem": "It was not made: no room."}, ["It was not made: no room."]),
     ({"file": None}, ["It was not made."]),
     ({"blackened": True, "likeness": None}, ["fal's safety checker has made it black."]),
     ({"likeness": None}, ["It has no face that can be compared."]),
+    ({"likeness": 0.09}, ["It shows another person than the photos."]),
     ({"copy_of": "anna.jpg"}, ["Is nearly the same as the photo anna.jpg."]),
 ]
 

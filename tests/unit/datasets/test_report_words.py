@@ -252,7 +252,11 @@ def face(mark: FaceMark | None = None, similarity: float | None = 0.8) -> FaceRe
         ),
         (
             [(face(FaceMark.SECOND_PERSON),), (face(), face(similarity=None))],
-            "one person in 1 of 2 photos",
+            "two people in 2 of 2 photos",
+        ),
+        (
+            [(face(),), (face(),), (face(FaceMark.SECOND_PERSON, 0.2),)],
+            "two people in 3 of 3 photos",
         ),
         ([(face(similarity=None),), ()], "seen in 1 of 2 photos"),
         ([()], "seen in 0 of 1 photo"),

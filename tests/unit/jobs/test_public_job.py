@@ -82,6 +82,7 @@ JOB = Job(
     proof=ProofSheet(
         pictures=("ada-5555555555", "ada-6666666666"),
         done_at=AT + timedelta(seconds=2),
+        paid_usd=0.07,
         likeness=Likeness(
             likeness=0.72,
             among_photos=0.84,
@@ -163,6 +164,7 @@ PUBLISHED: dict[str, Any] = {
         "pictures": ["ada-5555555555", "ada-6666666666"],
         "note": "",
         "done_at": "2026-11-24T12:00:02Z",
+        "paid_usd": 0.07,
         "likeness": {
             "likeness": 0.72,
             "among_photos": 0.84,

@@ -15,10 +15,12 @@ from lora_drop.jobs.job_problems import URL_TOO_LARGE
 from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import FETCH_DEADLINE, FETCH_GIVEN_UP, STORE_LEASE
+from lora_drop.services import copy
 from lora_drop.services.fetch import PAUSES
 from lora_drop.services.intake import NO_HOSTS, OTHER_HOST, Order
 from lora_drop.services.lease import JobLease
 from tests.support.builders import REQUEST_ID, make_archive
+from tests.support.inline import Inline
 from tests.support.outcome import FailingWorld, Killed, Outcome, ThrottledError
 from tests.support.queue import codes
 from tests.support.world import World
@@ -26,6 +28,12 @@ from tests.support.world import World
 HOST = "photos.example"
 URL = f"https://{HOST}/ada.zip?signature=private"
 ORDER = Order("ada.zip", {"steps": 1200}, reference="user-42")
+
+
+@pytest.fixture(autouse=True)
+def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let effects have one order, for they are counted; parts are stored at once otherwise."""
+    monkeypatch.setattr(copy, "ThreadPoolExecutor", Inline)
 
 
 def ordered(world: World, order: Order = ORDER, url: str = URL, key: str | None = None) -> Job:

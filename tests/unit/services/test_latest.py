@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import pytest
 
 from lora_drop.fal.status import Finished
+from lora_drop.jobs.artifacts import StoredFile
 from lora_drop.jobs.errors import ConflictError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.lineage import LatestLora, latest_key
@@ -18,6 +19,7 @@ from lora_drop.services.record import SETTLED_AFTER
 from tests.support.builders import ARTIFACTS, make_jpeg
 from tests.support.forgetting import DONE, forget, left_of, trained
 from tests.support.memory_files import MemoryResults
+from tests.support.outcome import Killed
 from tests.support.world import World
 
 KEY = "portrait/ada.zip"
@@ -295,3 +297,86 @@ def test_old_versions_are_erased(world: World, *, newer: bool) -> None:
     assert proof.done_at
     assert named(world) == [stays.job_id]
     assert gone.job_id not in repr(results.texts)
+
+
+def erased_everywhere(world: World, job: Job) -> None:
+    """Let the erasing go on until it says that it is done, and look for the job's id in everything that is left."""
+    world.clock.now += DONE
+    for _ in range(3):
+        world.forget_service.go_on()
+        world.reconciler.reconcile()
+    assert [each.done_at is None for each in world.jobs.erasures.values()] == [False]
+    assert left_of(world, job.job_id) == []
+    assert all(job.job_id.encode() not in data for data in world.results.files.values())
+
+
+@pytest.mark.promise("nothing leaks")
+@pytest.mark.parametrize("duplicate", [False, True])
+def test_forgotten_job_comes_back_in_no_other(
+    world: World, monkeypatch: pytest.MonkeyPatch, *, duplicate: bool
+) -> None:
+    """A job that ends while another of its dataset is being forgotten does not name that one."""
+    world.datasets.now = world.clock
+    if duplicate:
+        world.train(submitted(world, photo="new", key="portrait/bo.zip"))
+        world.queue.handed.clear()
+    old = trained(world)
+    with monkeypatch.context() as dying:
+        dying.setattr(world.jobs, "keep", _killed)
+        with pytest.raises(Killed):
+            world.forget_service.forget(old.job_id)
+    assert named(world) == [old.job_id], "it died before it came to the file"
+    new = submitted(world, photo="new")
+    done = new if duplicate else world.train(new)
+    assert (done.status, done.earlier) == (Status.SUCCEEDED, ())
+    assert (done.duplicate_of is not None) == duplicate
+    world.queue.handed.clear()
+    erased_everywhere(world, old)
+
+
+def _killed(*_: object) -> None:
+    raise Killed
+
+
+@pytest.mark.promise("nothing leaks")
+def test_late_round_names_no_forgotten_job(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A round of the reconciler that had read a job before it was forgotten does not name it again."""
+    world.datasets.now = world.clock
+    old = trained(world)
+    write, names = world.results.write, [old.prefix + "status.json"]
+
+    def forgotten_meanwhile(key: str, *file: Any, **how: Any) -> StoredFile:
+        if key in names:
+            names.clear()
+            world.forget_service.forget(old.job_id)
+        return write(key, *file, **how)
+
+    monkeypatch.setattr(world.results, "write", forgotten_meanwhile)
+    world.clock.now += timedelta(minutes=6)
+    world.reconciler.reconcile()
+    assert (names, named(world)) == ([], [])
+    new = world.train(submitted(world, photo="new"))
+    assert (named(world), new.earlier) == ([new.job_id], ())
+    world.queue.handed.clear()
+    erased_everywhere(world, old)
+
+
+def test_first_lora_costs_no_look_for_erasures(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whether a job was forgotten is asked of those alone that the file names."""
+    asked: list[str] = []
+    forgotten = world.jobs.forgotten
+
+    def counted(job_id: str) -> bool:
+        asked.append(job_id)
+        return forgotten(job_id)
+
+    first = submitted(world, photo="a")
+    monkeypatch.setattr(world.jobs, "forgotten", counted)
+    world.train(first)
+    assert asked == []
+    second = submitted(world, photo="b")
+    asked.clear()
+    assert world.train(second).earlier == (first.job_id,)
+    assert asked == [first.job_id]

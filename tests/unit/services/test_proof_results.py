@@ -225,6 +225,26 @@ def test_faceless_pictures_show_no_other() -> None:
     assert "another person" not in words
 
 
+@pytest.mark.parametrize(
+    ("pictures", "seen"),
+    [
+        (("nobody 1", "nobody 2"), "The pictures have no face that can be compared."),
+        (STRANGERS, "The pictures seem to show another person than the photos."),
+        ((ADA[2],), f"Picture 1 is nearly the same as the photo {ADA[2]}.jpg."),
+    ],
+    ids=["drawn", "strangers", "copy"],
+)
+def test_simulator_says_nothing_of_the_lora(pictures: tuple[str, ...], seen: str) -> None:
+    """A simulator's pictures are named as such on the sheet, and nothing is advised for the LoRA."""
+    training = trained(*pictures)
+    training.results = replace(training.results, simulated="A simulator drew them.")
+
+    assert advice(training.measure()) == seen
+    assert json.loads(training.file("proof.json"))["simulated"] == "A simulator drew them."
+    page = training.file("proof.html")
+    assert page.index("A simulator drew them.") < page.index(seen)
+
+
 def test_clean_copy_is_compared() -> None:
     training = trained(*OWN)
     key = f"{training.job.prefix}dataset.zip"

@@ -6,12 +6,14 @@ from datetime import timedelta
 
 import pytest
 
+from lora_drop.client.proof_words import proof_cost_words, proof_usd
 from lora_drop.fal.status import Failed, Gone
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import ConflictError, JobNotFoundError
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.proof import ProofSheet
+from lora_drop.jobs.public_job import public
 from lora_drop.jobs.status import Status
 from lora_drop.services.proof_sheets import FORGOTTEN
 from lora_drop.services.record import SETTLED_AFTER
@@ -380,3 +382,27 @@ def test_retry_orders_its_own_sheet() -> None:
     world.fal_updates.receive(sent.job_id, Failed(sent.request_id or "", BAD_IMAGE))
     again = world.retry_service.retry(sent.job_id, resume=False, by=ADA)
     assert again.proof == ProofSheet()
+
+
+@pytest.mark.parametrize(("made", "paid"), [(0, 0.0), (PICTURES - 1, 0.105), (PICTURES, 0.14)])
+def test_sheet_says_what_was_paid(made: int, paid: float) -> None:
+    """A picture that was cancelled before it was sent has cost nothing, and the sheet does not say that it has."""
+    world = World()
+    training = trained(world)
+    for each in pictures(world, training)[made:]:
+        world.manual_actions.cancel(each.job_id, by="ada")
+    done = make_all(world, training)
+    assert done.proof
+    assert done.proof.paid_usd == pytest.approx(paid)
+    assert not done.proof_open
+    assert len(world.fal.posts) == 1 + made
+    shown = public(done)
+    assert proof_usd(shown) == pytest.approx(paid)
+    assert proof_cost_words(shown) == f"and ${paid:.2f} for the proof sheet"
+
+
+def test_cost_is_an_estimate_until_the_sheet_is_done() -> None:
+    world = World()
+    shown = public(trained(world))
+    assert proof_usd(shown) is None
+    assert proof_cost_words(shown) == "and about $0.14 for the proof sheet"

@@ -1,5 +1,6 @@
 """A round of the reconciler helps each late job on, and calls a person where only a person can help."""
 
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from datetime import timedelta
 from itertools import count
@@ -16,6 +17,7 @@ from lora_drop.jobs.errors import (
     NotSubmittedError,
 )
 from lora_drop.jobs.job import Job
+from lora_drop.jobs.job_problems import FAL_BUSY
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import SUBMIT_DEADLINE
@@ -120,6 +122,32 @@ def test_unsent_job_is_announced_again(late: World, status: Status) -> None:
     assert late.fal.posts == []
     late.work()
     assert late.job(job.job_id).status is Status.SUBMITTED
+
+
+def test_jobs_that_only_wait_are_counted_unread(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A round wakes the line and counts who waits in it, without a read of those that wait for their turn alone."""
+    for name in "abc":
+        world.holds(another(name, Status.READY, request_id=name))
+    read: list[str] = []
+    unfinished = MemoryJobs.unfinished
+
+    def noted(jobs: MemoryJobs, *, but: Collection[str] = ()) -> Iterable[Job]:
+        found = list(unfinished(jobs, but=but))
+        read.extend(job.job_id for job in found)
+        return found
+
+    monkeypatch.setattr(MemoryJobs, "unfinished", noted)
+    busy = world.holds(
+        another("d", Status.READY, request_id="d").model_copy(update={"problems": (FAL_BUSY,)})
+    )
+    world.clock.now = NOW + timedelta(hours=2)
+    counts = world.reconciler.reconcile()
+    assert read == [busy.job_id]
+    assert (counts.open, counts.late, counts.waiting) == (4, 4, 4)
+    assert counts.oldest_seconds == 7200 - ord("a")
+    assert [dataset.key for dataset in world.queue.datasets] == ["a.zip"]
 
 
 def test_a_check_at_work_is_left_alone(late: World) -> None:

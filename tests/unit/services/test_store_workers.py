@@ -16,14 +16,22 @@ from lora_drop.jobs.lineage import LatestLora, latest_key
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import STORE
 from lora_drop.results.copies import ExistingFile
+from lora_drop.services import copy
 from lora_drop.services.lease import JobLease
 from tests.support.builders import NOW, REQUEST_ID, make_job, make_weights
+from tests.support.inline import Inline
 from tests.support.memory_files import MemoryResults
 from tests.support.outcome import FailingWorld, Killed, Outcome, ThrottledError
 from tests.support.world import World
 
 LENGTH = timedelta(seconds=240)
 MINUTE = timedelta(minutes=1)
+
+
+@pytest.fixture(autouse=True)
+def one_order(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let effects have one order, for they are counted; parts are stored at once otherwise."""
+    monkeypatch.setattr(copy, "ThreadPoolExecutor", Inline)
 
 
 def storing(world: World, **changes: object) -> Job:

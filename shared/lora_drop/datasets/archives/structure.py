@@ -4,7 +4,7 @@ The directory is believed only where the archive is consistent with it. Every ru
 readers could see differently, or about what would fail, or hurt, once it is unpacked.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from lora_drop.datasets.archives.directory import (
@@ -53,11 +53,15 @@ def members_of(archive: RangedReader) -> tuple[Member, ...]:
     return structure_of(archive).members
 
 
-def structure_of(archive: RangedReader) -> Structure:
+def structure_of(
+    archive: RangedReader,
+    *,
+    hopeless: Callable[[Sequence[Member]], Problem | None] = lambda _: None,
+) -> Structure:
     """Return the archive's structure, or every reason why it has none; raises DatasetRejectedError.
 
     Costs at most 40 requests, and 4 MiB beyond the central directory. Nothing is allocated because a
-    header says so.
+    header says so. ``hopeless`` says of all members why no more than the directory need be read: two requests.
     """
     if archive.size == 0:
         raise refusal("archive_empty", "The file is empty. Upload it again.")
@@ -76,6 +80,8 @@ def structure_of(archive: RangedReader) -> Structure:
     start = _start_of(reader, members)
     layout = layout_problems(members, end.offset, start=start)
     _raise([*layout, *size_problems(members)])
+    if problem := hopeless(members):
+        raise DatasetRejectedError([problem])
     headers = check_headers(reader, members, end.offset)
     _raise([*headers.problems, *_apart(member_problems(entries), headers.problems)])
     unseen = len(entries) - headers.read

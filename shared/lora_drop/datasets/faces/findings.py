@@ -8,19 +8,16 @@ from types import MappingProxyType
 from lora_drop.datasets.faces.face import Face, FaceComparer, FacesSeen
 from lora_drop.datasets.faces.groups import People, centre_similarities, people_in
 from lora_drop.datasets.faces.hints import can_be_compared, counted_faces, face_hints, mark_of
-from lora_drop.datasets.faces.thresholds import COMPARED_IN, ENOUGH_FACES
+from lora_drop.datasets.faces.thresholds import COMPARED_IN, ENOUGH_FACES, ENOUGH_SEEN
 from lora_drop.datasets.faces.variety import angle_hint, setting_hint
 from lora_drop.datasets.images.hints import Photo
 from lora_drop.datasets.parameters import ResolvedParameters
 from lora_drop.datasets.report import FaceMark, FaceReport
-from lora_drop.fal.trainers.fields import Value
+from lora_drop.datasets.style import is_of_a_person
 from lora_drop.jobs.problems import MAX_NAME, Problem, shortened
 
 MOST_REPORTED = 20  # faces of one photo
 NAMES_SHOWN = 5
-# What says that a training is of a style: the preset, and what the presets called so give to the trainers.
-STYLE = "style"
-STYLE_VALUES = {"is_style": True, "training_style": STYLE, "training_type": STYLE}
 NOT_A_PORTRAIT = "for a style or a thing, choose the preset style, which does not ask for faces"
 DEMANDED = "This stack refuses it: its parameter RequireOnePerson is true."
 
@@ -66,12 +63,6 @@ def shows_a_person(resolved: ResolvedParameters) -> bool:
     return is_of_a_person(resolved.preset, resolved.values.values)
 
 
-def is_of_a_person(preset: str | None, values: Mapping[str, Value]) -> bool:
-    """Return the same for a preset and a training's values."""
-    said = any(values.get(name) == value for name, value in STYLE_VALUES.items())
-    return preset != STYLE and not said
-
-
 def findings_of(
     photos: Sequence[Photo],
     comparer: FaceComparer | None,
@@ -83,9 +74,9 @@ def findings_of(
     """Return what is known of the faces in the photos that are trained on; None where they were not looked for.
 
     The order of the photos changes nothing but the order of what is found. ``comparer`` is asked once, or not at all; without
-    it nothing is said of whose faces they are, nor where that would take more than ``seconds``. ``alike``: the photos
-    that look like an earlier one. ``require_one_person``: another person, no face at all, and that there is no time to
-    compare, are errors.
+    it nothing is said of whose faces they are, nor where that would take more than ``seconds``, but that there was no
+    time. ``alike``: the photos that look like an earlier one. ``require_one_person``: another person, no face at all,
+    that there is no time to compare, and that most photos do not show whose they are, are errors.
     """
     looked = [photo for photo in photos if photo.look.faces is not None]
     if not looked:
@@ -99,18 +90,45 @@ def findings_of(
     )
     reports = {photo.member: _reports(photo, compared) for photo in looked}
     if not require_one_person:
-        # Advice is not worth a dataset that is never trained, so nothing is said of the time.
-        return FaceFindings((), (*warnings, *of_people), reports)
-    errors = tuple(map(_demanded, of_people))
-    return FaceFindings((*errors, _no_time(len(looked))) if late else errors, warnings, reports)
+        # Advice is not worth a dataset that is never trained, so the time is no error.
+        unasked = (_unasked("compared", len(looked)),) if late else ()
+        return FaceFindings((), (*warnings, *of_people, *unasked), reports)
+    unseen = [_no_time(len(looked))] if late else _about_unseen(looked)
+    return FaceFindings((*map(_demanded, of_people), *unseen), warnings, reports)
 
 
-def findings_without_time(photos: int, *, require_one_person: bool) -> FaceFindings | None:
-    """Return the same for a dataset in all of whose photos there was no time to look for faces: nothing is known of them.
+def findings_without_time(photos: int, *, require_one_person: bool) -> FaceFindings:
+    """Return the same for a dataset in all of whose photos there was no time to look for faces: that is all that is known.
 
     Advice is not worth a dataset that is never trained, so it is an error only with ``require_one_person``.
     """
-    return FaceFindings((_no_time(photos),)) if require_one_person else None
+    if require_one_person:
+        return FaceFindings((_no_time(photos),))
+    return FaceFindings((), (_unasked("looked for", photos),))
+
+
+def findings_unavailable(photos: int, *, require_one_person: bool) -> FaceFindings:
+    """Return the same for a dataset whose faces cannot be looked for, though the stack is to: it lacks what that needs."""
+    problem = Problem(
+        code="dataset_face_unavailable",
+        message=f"Faces were not looked for in these {photos} photos: this stack lacks what that needs, so nothing is said of "
+        "whose they are. Who operates it finds in the submit function's log what is missing.",
+    )
+    if require_one_person:
+        return FaceFindings((_demanded(problem),))
+    return FaceFindings((), (problem,))
+
+
+def findings_broken(photos: int, where: str, *, require_one_person: bool) -> FaceFindings:
+    """Return the same for a dataset on whose faces our own code broke, ``where``; only their advice is missing."""
+    problem = Problem(
+        code="dataset_face_check_failed",
+        message=f"Looking for the faces in these {photos} photos, or comparing them, broke, which is our mistake ({where}). Nothing is "
+        "said of whose they are. Please report it.",
+    )
+    if require_one_person:
+        return FaceFindings((_demanded(problem),))
+    return FaceFindings((), (problem,))
 
 
 def _demanded(problem: Problem) -> Problem:
@@ -122,6 +140,29 @@ def _no_time(photos: int) -> Problem:
         code="dataset_check_too_long",
         message=f"The faces of {photos} photos cannot be compared in the time that the stack has for a check. "
         f"Choose 20 to 50 photos, or save smaller copies, and drop it again. {DEMANDED}",
+    )
+
+
+def _about_unseen(photos: Sequence[Photo]) -> Iterator[Problem]:
+    """Yield that most photos do not show whose they are, however alike the others are; nothing where none has a face."""
+    clear = sum(can_be_compared(_seen(photo)) for photo in photos)
+    if not any(_seen(photo).faces for photo in photos):
+        return
+    if clear < ENOUGH_FACES or clear < ENOUGH_SEEN * len(photos):
+        least = max(ENOUGH_FACES, math.ceil(ENOUGH_SEEN * len(photos)))
+        yield Problem(
+            code="dataset_face_not_compared",
+            message=f"Only {clear} of {len(photos)} photos show one face clearly enough to be compared, so it cannot be said "
+            f"that all are of one person; of so many photos {least} have to. Cut the person out of group photos, or put in "
+            f"photos of this person alone. {DEMANDED}",
+        )
+
+
+def _unasked(done: str, photos: int) -> Problem:
+    return Problem(
+        code="dataset_face_no_time",
+        message=f"Faces were not {done} in these {photos} photos: there was no time for it, so nothing is said of whose they are. "
+        "Choose 20 to 50 photos, or save smaller copies, to have it done.",
     )
 
 

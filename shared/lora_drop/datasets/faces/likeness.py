@@ -33,6 +33,9 @@ class Trained:
     captioned: bool | None = None
 
 
+NOT_KNOWN = Trained()
+
+
 @dataclass(frozen=True, slots=True)
 class ComparedPictures:
     """What a proof sheet shows: the likeness, and by its name each photo's cosine to the centre of the others."""
@@ -58,13 +61,13 @@ def compare(
     photos: Sequence[str],
     pictures: Sequence[int],
     faceless: Sequence[int] = (),
-    trained: Trained | None = None,
+    trained: Trained | None = NOT_KNOWN,
 ) -> ComparedPictures:
     """Return how much the pictures look like the person whom most photos show.
 
     ``similarities``: of the photos' faces in the order of their names, then of the pictures' in the order of their
     numbers. ``faceless``: pictures without a clear face. Photos of others count neither for the pictures nor among
-    themselves.
+    themselves. ``trained`` None: the pictures say nothing of the LoRA, and nothing is advised for it.
     """
     among_themselves = [row[: len(photos)] for row in similarities[: len(photos)]]
     own = people_in(among_themselves).person if photos else ()
@@ -83,40 +86,64 @@ def compare(
         among_photos=None if usual is None else _rounded(usual),
         pictures=tuple(sorted(found, key=lambda each: each.number)),
     )
-    advice = advice_on(likeness, len(own), trained or Trained())
+    advice = advice_on(likeness, len(own), trained)
     among = {} if usual is None else {photos[at]: _rounded(like[at]) for at in own}
     return ComparedPictures(likeness.model_copy(update={"advice": advice}), among)
 
 
-def advice_on(likeness: Likeness, photos: int, trained: Trained) -> str:
+def advice_on(likeness: Likeness, photos: int, trained: Trained | None) -> str:
     """Return what to do about a likeness, in sentences; empty where there is nothing to say.
 
-    ``photos``: how many of the dataset's photos it was compared with.
+    ``photos``: how many of the dataset's photos it was compared with. ``trained`` None: what is seen is said alone.
     """
-    return " ".join((*_about_numbers(likeness, photos, trained), *_about_copies(likeness)))
+    said = [*_about_numbers(likeness, photos, trained), *_about_copies(likeness, trained)]
+    return " ".join(said)
 
 
-def _about_numbers(likeness: Likeness, photos: int, trained: Trained) -> Iterator[str]:
+def reservations(likeness: Likeness) -> Iterator[str]:
+    """Yield what the median does not show: how many of the pictures count in it, and which of them are of another person.
+
+    Nothing where it is all or none of them: then the advice says it.
+    """
+    numbers = {each.number: each.likeness for each in likeness.pictures}
+    counted = {number: reached for number, reached in numbers.items() if reached is not None}
+    if 0 < len(counted) < len(numbers):
+        have = "has" if len(counted) == 1 else "have"
+        yield f"{len(counted)} of {len(numbers)} pictures {have} a face that can be compared."
+    others = [str(number) for number, reached in counted.items() if reached < OTHER_PERSON]
+    if 0 < len(others) < len(counted):
+        *rest, last = others
+        which = f"Pictures {', '.join(rest)} and {last} show" if rest else f"Picture {last} shows"
+        yield f"{which} another person."
+
+
+def _about_numbers(likeness: Likeness, photos: int, trained: Trained | None) -> Iterator[str]:
     if not likeness.pictures:
         return
+    yield from reservations(likeness)
     if likeness.among_photos is None:
         yield (
             f"One person's face is clear in {photos} of the photos, and at least {ENOUGH_FACES} are needed: how much "
             "the pictures look like the person is not known."
         )
-    elif likeness.likeness is None:
-        yield f"The pictures have no face that can be compared. {_ways(trained)}"
-    elif likeness.likeness < OTHER_PERSON:
-        yield f"The pictures seem to show another person than the photos. {_ways(trained)}"
+        return
+    if likeness.likeness is None:
+        yield "The pictures have no face that can be compared."
+    elif all(each.likeness is None or each.likeness < OTHER_PERSON for each in likeness.pictures):
+        yield "The pictures seem to show another person than the photos."
     elif likeness.likeness < LOW_LIKENESS * likeness.among_photos:
-        yield f"The pictures look less like the person than the photos do. {_ways(trained)}"
+        yield "The pictures look less like the person than the photos do."
+    else:
+        return
+    if trained is not None:
+        yield _ways(trained)
 
 
-def _about_copies(likeness: Likeness) -> Iterator[str]:
+def _about_copies(likeness: Likeness, trained: Trained | None) -> Iterator[str]:
     copies = [each for each in likeness.pictures if each.copy_of is not None]
     for each in copies:
         yield f"Picture {each.number} is nearly the same as the photo {each.copy_of}."
-    if copies:
+    if copies and trained is not None:
         yield "The LoRA repeats photos: fewer steps help, or photos that differ more from each other."
 
 

@@ -30,6 +30,9 @@ COVERED_FACE = 0.67
 PROFILE = 0.75
 # Fewer faces say nothing of the set.
 ENOUGH_FACES = 4
+# Where one person is required, this part of the photos has to show one face that can be compared. It is a choice: a few group
+# photos and profiles among a person's photos are usual, and most of them are not.
+ENOUGH_SEEN = 0.5
 # A second person is one of two, and no stranger, from this part of the first one's photos on, and in two at least.
 COMPARABLE = 0.5
 SEVERAL_PHOTOS = 2

@@ -1,6 +1,7 @@
 """How long a function takes to look at a photo and to convert it: the same number wherever a check runs."""
 
-from dataclasses import dataclass
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
 
 from lora_drop.datasets.faces.face import FacesSeen
 from lora_drop.datasets.images.formats import ImageFormat
@@ -15,9 +16,10 @@ OTHER_LOOKED_AT = 0.07
 # A JPEG is looked at in a smaller size, so it is decoded once more; the others are converted as they are decoded.
 CONVERTED_TO = {ImageFormat.JPEG: 0.025, ImageFormat.PNG: 0.3}
 CONVERTED_IN_LOOK = frozenset({ImageFormat.HEIF, ImageFormat.AVIF})
-# Seconds for a photo in which faces were looked for, whatever its size: to find one at the first try and to compare it, or to
-# find none in all ways of looking. Measured as the above (``make bench-faces``): 0.04 to 0.1, and 0.26.
-FACE_FOUND, NO_FACE_FOUND = 0.15, 0.4
+# Seconds for a photo in which faces were looked for, whatever its size: to find one and to compare it, or to find none in
+# all ways of looking. Measured as the above (``make bench-faces``): 0.04 to 0.1, 0.14 for a tilted head and 0.22 for a
+# small face, and 0.26.
+FACE_FOUND, NO_FACE_FOUND = 0.3, 0.4
 # Of the time for a check. Before so much of it is spent, the photos say too little of those that come.
 ENOUGH_TO_PREDICT = 0.25
 
@@ -54,6 +56,14 @@ class CheckTime:
         if header is not None:
             self.alone += check_seconds(header, transparent=transparent)
             self.seconds += check_seconds(header, transparent=transparent, faces=faces)
+
+    def at_most(self, coming: Iterable[ImageHeader | None]) -> "CheckTime":
+        """Return what has been taken once these files are looked at as well, whatever is found in them."""
+        longest = replace(self)
+        for header in coming:
+            may_be_transparent = header is not None and header.format is not ImageFormat.JPEG
+            longest.add(header, transparent=may_be_transparent, faces=FacesSeen())
+        return longest
 
     @property
     def has_time_for_faces(self) -> bool:

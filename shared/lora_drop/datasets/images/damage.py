@@ -6,7 +6,6 @@ nearly even bits, VP8's but for large flat areas. In a JPEG a run of zeros is th
 annex C), which is a flat picture only where that code ends a block.
 """
 
-import re
 from collections.abc import Iterator
 
 from lora_drop.datasets.images import jpeg, jpeg_segments, webp
@@ -49,9 +48,9 @@ def check_no_zeros(source: ImageBytes, header: ImageHeader) -> None:
 
 
 def _has_zeros(source: ImageBytes, at: int, length: int, least: int) -> bool:
-    run, end = re.compile(rb"\x00{%d}" % least), at + length
+    run, end = bytes(least), at + length
     while at < end:
-        if run.search(source.read(at, min(PIECE + least, end - at))):
+        if run in source.read(at, min(PIECE + least, end - at)):
             return True
         at += PIECE
     return False

@@ -80,6 +80,32 @@ SUFFIXES = {
 # The ends of names that programs give to photos alone: a file that is called so is meant
 # to be one. What it is, its bytes say.
 PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
+# The ends of names of videos, and of raw files that only their makers' programs read.
+NEVER_PHOTO_SUFFIXES = frozenset(
+    [
+        "mov",
+        "mp4",
+        "m4v",
+        "avi",
+        "mkv",
+        "webm",
+        "mts",
+        "m2ts",
+        "3gp",
+        "cr2",
+        "cr3",
+        "crw",
+        "nef",
+        "nrw",
+        "arw",
+        "raf",
+        "orf",
+        "rw2",
+        "pef",
+        "srw",
+        "x3f",
+    ]
+)
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 CONVERTED = frozenset(
     {ImageFormat.HEIF, ImageFormat.AVIF, ImageFormat.GIF, ImageFormat.TIFF, ImageFormat.BMP}

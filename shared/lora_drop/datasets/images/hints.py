@@ -44,8 +44,13 @@ def hints_for_set(
 
 
 def photos_alike(photos: Sequence[Photo]) -> Mapping[str, str]:
-    """Return the photos that look like an earlier one, each with the first of those, by name."""
-    return near_duplicates({photo.member: photo.look.fingerprint for photo in photos})
+    """Return the photos that look like a better one, each with that one, by name; of equals the first one is kept.
+
+    Better is what has fewer hints of its own (blurred, dark, few pixels), and colours.
+    """
+    best = sorted(photos, key=lambda photo: (len(hints_for(photo)), photo.look.grey))
+    alike = near_duplicates({photo.member: photo.look.fingerprint for photo in best})
+    return {photo.member: alike[photo.member] for photo in photos if photo.member in alike}
 
 
 def exact_duplicates(photos: Sequence[Photo], captioned: Collection[str] = ()) -> Mapping[str, str]:

@@ -9,7 +9,14 @@ from dataclasses import dataclass, field
 
 from lora_drop.datasets.images.colours import is_srgb
 from lora_drop.datasets.images.formats import ImageFormat
-from lora_drop.datasets.images.header import Colour, ImageHeader, Metadata, damaged, exactly
+from lora_drop.datasets.images.header import (
+    Colour,
+    ImageHeader,
+    InvalidImageError,
+    Metadata,
+    damaged,
+    exactly,
+)
 from lora_drop.datasets.images.jpeg_segments import (
     END,
     ENTROPY,
@@ -20,7 +27,7 @@ from lora_drop.datasets.images.jpeg_segments import (
     segments,
 )
 from lora_drop.datasets.images.metadata import MAX_PROFILE, MAX_XMP, ImageMetadata, is_standard
-from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes
+from lora_drop.datasets.images.reading import BeyondPrefixError, ImageBytes, WholeImage
 
 COMMENT, HUFFMAN = 0xFE, 0xC4
 # Huffman, arithmetic, quantization, restart interval.
@@ -29,6 +36,7 @@ APP0, APP1, APP2, APP13, APP14, APP15 = 0xE0, 0xE1, 0xE2, 0xED, 0xEE, 0xEF
 FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 PROGRESSIVE = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 LOSSLESS = 0xC3
+LOSSLESS_FRAME = bytes((0xFF, LOSSLESS))
 # T.81, table B.1: what a frame's marker says of its coding, where it is not the usual one.
 RARE = {
     LOSSLESS: "lossless JPEG",
@@ -151,14 +159,42 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
     return ALONE.get(marker) or next(named, Metadata.OTHER)
 
 
-def coded_picture(source: ImageBytes) -> tuple[bytes, bool]:
-    """Return what a decoder needs of a JPEG and no more, and whether it had an end marker; it has one now."""
-    parts, ended = [], False
+@dataclass(frozen=True, slots=True)
+class CodedPicture:
+    """What a decoder needs of a JPEG and no more; it has an end marker now.
+
+    ``ended``: whether it had one. ``jfif``: whether the file has JFIF's header, which is left out. ``lossless``: whether
+    the marker of a lossless frame is anywhere in it; it cannot lie within coded data (T.81, B.1.1.5).
+    """
+
+    data: bytes
+    ended: bool
+    jfif: bool
+    lossless: bool
+
+
+def coded_picture(source: ImageBytes) -> CodedPicture:
+    """Return the picture of a JPEG without what else is in the file; raises InvalidImageError as ``segments`` does."""
+    parts, ended, jfif, lossless = [], False, False, False
     for segment in segments(source):
         if segment.marker in PICTURE or segment.marker == APP14:
-            parts.append(source.read(segment.at, segment.end - segment.at))
+            part = source.read(segment.at, segment.end - segment.at)
+            parts.append(part)
             ended = ended or segment.marker == END
-    return b"".join(parts) + (b"" if ended else bytes((0xFF, END))), ended
+            lossless = lossless or (segment.marker != ENTROPY and LOSSLESS_FRAME in part)
+        jfif = jfif or is_jfif(source, segment)
+    end = b"" if ended else bytes((0xFF, END))
+    return CodedPicture(b"".join(parts) + end, ended, jfif, lossless)
+
+
+def beside_coded_data(data: bytes) -> bytes:
+    """Return a JPEG without its coded data, of which the rest is a few kilobytes; all of it where it cannot be read."""
+    source = WholeImage(data)
+    try:
+        parts = [part for part in segments(source) if part.marker != ENTROPY]
+    except InvalidImageError:
+        return data
+    return b"".join(data[part.at : part.end] for part in parts)
 
 
 def first_codes(tables: bytes) -> Mapping[int, int]:

@@ -7,7 +7,7 @@ FACE = "_face_"  # in the code of each problem of a face
 # The problems that say whose faces they are; the others are of how well a face is seen.
 WHOSE_FACES = frozenset(
     {"image_face_other_person", "dataset_face_two_people", "dataset_face_many_people"}
-    | {"dataset_face_none"}
+    | {"dataset_face_none", "dataset_face_not_compared"}
 )
 OTHERS = frozenset({FaceMark.OTHER_PERSON, FaceMark.SECOND_PERSON})
 
@@ -16,7 +16,7 @@ def face_words(report: Report) -> str:
     """Return how many photos show the person: “one person in 11 of 14 photos”; empty where no face was looked for.
 
     A face that was not compared (several in a photo, covered, blurred, seen from the side) is not counted, and of those
-    from the side, which no warning names, the number is said. Where there is no such person, or nothing was compared,
+    from the side, which no warning names, the number is said. Of two people both are counted: “two people in 10 of 10 photos”. Where there is no such person, or nothing was compared,
     it is in how many photos there is a face.
     """
     looked = [photo.faces for photo in report.photos if photo.faces is not None]
@@ -28,9 +28,11 @@ def face_words(report: Report) -> str:
     if not compared:
         return f"seen in {len(main):,} {of_all}"
     person = sum(face.mark not in OTHERS for face in compared)
+    second = sum(face.mark is FaceMark.SECOND_PERSON for face in compared)
     sideways = sum(face.mark is FaceMark.PROFILE for face in main)
     aside = f" ({sideways:,} seen from the side)" if sideways else ""
-    return f"one person in {person:,} {of_all}{aside}"
+    who = "two people" if second else "one person"
+    return f"{who} in {person + second:,} {of_all}{aside}"
 
 
 def is_about_faces(problem: Problem) -> bool:

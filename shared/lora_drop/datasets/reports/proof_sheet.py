@@ -78,7 +78,8 @@ class ProofReport(_Value):
     """A training's proof sheet.
 
     ``likeness`` is the median of the pictures, ``among_photos`` the median of the photos; None where nothing was
-    compared, and ``advice`` says why. There is no embedding in it, of any face.
+    compared, and ``advice`` says why. ``simulated`` says where a simulator has made the pictures, and no LoRA. There
+    is no embedding in it, of any face.
     """
 
     schema_version: Literal[1] = SCHEMA_VERSION
@@ -91,6 +92,7 @@ class ProofReport(_Value):
     likeness: float | None = None
     among_photos: float | None = None
     advice: str = ""
+    simulated: str = ""
     pictures: tuple[ProofPicture, ...] = ()
     photos: tuple[ProofPhoto, ...] = ()
 
@@ -120,9 +122,11 @@ def proof_html(report: ProofReport) -> str:
 
 def _band(title: str, report: ProofReport) -> Html:
     said = Likeness(likeness=report.likeness, among_photos=report.among_photos).words
-    words = [f"Looks like the photos: {said}."] if said else []
-    words += [report.advice] if report.advice else []
-    kind = "advice" if report.advice else "accepted" if said else "plain"
+    likeness = f"Looks like the photos: {said}." if said else ""
+    words = filter(None, (report.simulated, likeness, report.advice))
+    kind = "advice" if report.advice else "accepted"
+    if not said and (report.simulated or not report.advice):
+        kind = "plain"
     inside = tag("div", tag("h1", title), *(tag("p", each) for each in words))
     return tag("div", inside, class_=f"verdict {kind}")
 
@@ -143,7 +147,8 @@ def _facts(report: ProofReport) -> Iterator[Html]:
 def _pictures(report: ProofReport) -> Html:
     cards = [_card(picture, report) for picture in report.pictures]
     heading = tag("h2", "Pictures ", tag("span", f"{len(cards):,}", class_="count"))
-    note = tag("p", NUMBERS, class_="note") if report.among_photos is not None else None
+    numbered = any(picture.likeness is not None for picture in report.pictures)
+    note = tag("p", NUMBERS, class_="note") if numbered else None
     return tag("section", heading, note, tag("ol", *cards, class_="photos pictures"), id="pictures")
 
 
@@ -181,10 +186,17 @@ def remarks_on(picture: ProofPicture, report: ProofReport) -> Iterator[str]:
         yield picture.problem or "It was not made."
     elif picture.blackened:
         yield "fal's safety checker has made it black."
-    elif picture.likeness is None and report.among_photos is not None:
+    elif picture.likeness is None and report.among_photos is not None and not _is_drawn(report):
         yield "It has no face that can be compared."
+    elif picture.likeness is not None and picture.likeness < OTHER_PERSON:
+        yield "It shows another person than the photos."
     if picture.copy_of is not None:
         yield f"Is nearly the same as the photo {picture.copy_of}."
+
+
+def _is_drawn(report: ProofReport) -> bool:
+    """Return whether a simulator has drawn the pictures: it is said of all of them that none has a face."""
+    return bool(report.simulated) and report.likeness is None
 
 
 def _photos(report: ProofReport) -> Html | None:
@@ -202,9 +214,11 @@ def _photos(report: ProofReport) -> Html | None:
         for photo in shown
     ]
     note = (
-        f"{len(shown):,} of the {counted(len(report.photos), 'photo')} that the pictures were compared with, each with "
-        "how much it looks like the others."
+        f"{counted(len(report.photos), 'photo')} of the person, of which {len(shown):,} are shown, each with how much it "
+        "looks like the others."
     )
+    if report.likeness is not None:
+        note = f"The pictures were compared with {note}"
     return tag(
         "section",
         tag("h2", "The photos"),

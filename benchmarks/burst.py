@@ -1,0 +1,53 @@
+"""Many datasets at once: ``python -m benchmarks burst``.
+
+A thousand on the emulator, which takes too long for each day: ``python -m tests.resilience.faults.burst --jobs 1000``.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from benchmarks.figures import Figure, Goal, Topic
+from benchmarks.growth import exponent, measured, started
+
+SIZES = (100, 1_000, 10_000)
+FLAT, DRAINED = Goal(most=0.1), Goal(most=1.05)
+WHY = (
+    "of the smallest burst half the jobs wait for a slot, of the others nearly all; one that waits is announced once more when its turn comes, and each that "
+    "arrives meanwhile tries the first of the line in vain. What grows besides is the two lists that a round reads, the rows of which are small"
+)
+COUNTED: Sequence[tuple[str, str, Any]] = (
+    ("cpu", "CPU of all functions a job", "ms"),
+    ("calls", "calls a job, to AWS and fal", "calls"),
+    ("dynamodb", "of these to DynamoDB", "calls"),
+    ("rows", "rows read a job", "count"),
+    ("read_units", "DynamoDB's read units a job", "count"),
+    ("write_units", "DynamoDB's write units a job", "count"),
+)
+
+
+def measure() -> Topic:
+    """Measure the largest on one core, the others meanwhile on the other."""
+    large, small = started("burst", SIZES[-1]), started("burst", *SIZES[:-1])
+    rows = [*measured(small), *measured(large)]
+    return Topic(
+        "burst",
+        "Many datasets at once",
+        "So many different datasets dropped at the same moment, 50 slots, 30 minutes a training, a round of the reconciler every 5 minutes, until each "
+        "job has succeeded and is closed: the real services and the real DynamoDB adapter over a table in memory, the other ports in memory, by a "
+        "clock that is set. One run of each size, which is thousands of jobs; the CPU is of the services and those fakes.",
+        [*figures(rows)],
+    )
+
+
+def figures(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
+    """Yield what each size has cost, then what grows."""
+    for row in rows:
+        jobs = row["jobs"]
+        says = f"{jobs:,} jobs: time until the last is stored, over jobs / slots * 30 minutes"
+        yield Figure(f"burst.{jobs}.drain", says, "ratio", (row["drain"],), goal=DRAINED)
+        for name, what, unit in COUNTED:
+            yield Figure(f"burst.{jobs}.{name}", f"{jobs:,} jobs: {what}", unit, (row[name],))
+    for name, what in (("cpu", "CPU a job"), ("calls", "calls a job")):
+        grows = exponent({row["jobs"]: row[name] for row in rows})
+        key, why = f"burst.{name}.exponent", "" if FLAT.holds(grows) else WHY
+        yield Figure(key, what, "exponent", (grows,), goal=FLAT, why=why)
