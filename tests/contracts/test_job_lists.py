@@ -4,6 +4,7 @@ from datetime import timedelta
 
 import pytest
 
+from lora_drop.adapters import dynamodb_writes
 from lora_drop.adapters.dynamodb import DynamoJobs
 from lora_drop.jobs.artifacts import Upload
 from lora_drop.jobs.errors import ConflictError
@@ -301,22 +302,37 @@ def test_unchanged_state_has_files_to_publish(jobs: JobStore, *, quiet: bool) ->
     jobs.replace(job, after, quiet=quiet)
     assert jobs.outbox() == ({} if quiet else {job.job_id: after.version})
     assert list(jobs.left(job.job_id) or ()) == []
-    assert jobs.mark_published(job.job_id, after.version, after.version) is not quiet
+    assert jobs.mark_published(job.job_id, after.version, []) is not quiet
     assert jobs.outbox() == {}
 
 
 @pytest.mark.promise(
     "it can be operated", "A change that another writer has left stays in the outbox."
 )
-def test_earlier_change_is_not_marked(jobs: JobStore) -> None:
+def test_change_of_another_is_not_marked(jobs: JobStore) -> None:
     job = waiting(jobs, 1)
-    after = moved(jobs, job, Status.HELD)
-    assert not jobs.mark_published(job.job_id, after.version, after.version)
-    assert not jobs.mark_published(job.job_id, job.version, job.version)
-    assert jobs.outbox() == {job.job_id: after.version}
-    assert jobs.mark_published(job.job_id, after.version, job.version)
-    assert not jobs.mark_published(job.job_id, after.version, job.version)
+    after = moved(jobs, job, Status.SUBMITTING, Status.SUBMIT_UNKNOWN, Status.SUBMITTED)
+    first, intent, unknown, last = range(job.version, after.version + 1)
+    for mine in ([], [last], [first], [first, intent, last], [intent, unknown, last]):
+        assert not jobs.mark_published(job.job_id, last, mine), "another's would be lost"
+    assert not jobs.mark_published(job.job_id, unknown, [first, intent, unknown])
+    assert jobs.outbox() == {job.job_id: last}
+    assert jobs.mark_published(job.job_id, last, [first, intent, unknown, last])
+    assert not jobs.mark_published(job.job_id, last, [first, intent, unknown, last])
     assert jobs.outbox() == {}
+
+
+@pytest.mark.promise("never get stuck")
+def test_outbox_of_a_job_is_bounded(jobs: JobStore, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job goes on however many of its changes have no event yet: the last one is always kept."""
+    monkeypatch.setattr(dynamodb_writes, "MOST_CHANGES", 3)
+    job = waiting(jobs, 1)
+    after = moved(jobs, job, Status.SUBMITTING, Status.READY, Status.SUBMITTING, Status.SUBMITTED)
+    assert [each.version for each in jobs.left(job.job_id) or ()] == [
+        after.version - 1,
+        after.version,
+    ]
+    assert jobs.mark_published(job.job_id, after.version, [after.version - 1, after.version])
 
 
 @pytest.mark.parametrize("later", [0, 3])

@@ -137,7 +137,12 @@ MUTATIONS: Sequence[Mutation] = (
         later.result_denied_once,
         few(Fault.BARE, Fault.DENIED, faults=2),
     ),
-    Mutation("the webhook answers 200 only to what is written", later.always_200, few()),
+    # A write that loses to another one is tried once more by itself, so it has to lose twice.
+    Mutation(
+        "the webhook answers 200 only to what is written",
+        later.always_200,
+        few(Fault.CONTENDED),
+    ),
     Mutation("a result is handed to the store worker", later.not_handed_over, few()),
     # fal's own words, on the wire
     Mutation(

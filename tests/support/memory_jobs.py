@@ -6,6 +6,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 
+from lora_drop.adapters import dynamodb_writes
 from lora_drop.jobs.budget import MICRO, Account, Charge, ChargeState, Limits, bookings
 from lora_drop.jobs.erasures import Erasure
 from lora_drop.jobs.errors import (
@@ -109,11 +110,13 @@ class MemoryJobs:
     def left(self, job_id: str) -> Sequence[ChangeNotice] | None:
         return tuple(self.notices.get(job_id, ()))
 
-    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
-        notices = self.notices.get(job_id, ())
-        if self.changes.get(job_id, version + 1) > version or any(
-            each.version < since for each in notices
-        ):
+    def mark_published(
+        self, job_id: str, version: int, changes: Sequence[int] | None = None
+    ) -> bool:
+        left = [each.version for each in self.notices.get(job_id, ())]
+        if self.changes.get(job_id, version + 1) > version:
+            return False
+        if changes is not None and left != sorted(changes):
             return False
         del self.changes[job_id]
         self.notices.pop(job_id, None)
@@ -131,7 +134,9 @@ class MemoryJobs:
                 status=after.status,
                 since=after.since,
             )
-            self.notices.setdefault(after.job_id, []).append(notice)
+            left = self.notices.get(after.job_id, [])
+            room = len(left) < dynamodb_writes.MOST_CHANGES
+            self.notices[after.job_id] = [*left, notice] if room else [notice]
 
     def close(self, job: Job) -> None:
         if job.job_id in self.rows and self.rows[job.job_id].version == job.version:

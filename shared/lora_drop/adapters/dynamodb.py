@@ -3,7 +3,7 @@
 ``pk = <job_id>, sk = job`` holds the job. Beside it, written in the same transaction: ``OPEN`` for a
 job that is not closed yet and ``WAITING`` for one that is READY (``sk`` puts the oldest first), so that
 both can be read with one strongly consistent query (an index could not promise that); ``OUTBOX`` for
-one whose last change of state is not published yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
+one of which something is not published yet; ``SLOTS``, the ids of the jobs at fal; ``ACCOUNT``,
 a month's money in millionths of a dollar; and ``CONTENT``, the job that trains, or has trained, a dataset's
 content. In the place of a job that is forgotten stands a row under ``FORGOTTEN``, and under ``ERASING``
 as long as there is something left of it.
@@ -47,9 +47,11 @@ from lora_drop.adapters.dynamodb_rows import (
 )
 from lora_drop.adapters.dynamodb_writes import (
     Action,
+    OutboxFullError,
     Written,
     add_actions,
     checks,
+    is_published,
     progress_update,
     replace_actions,
 )
@@ -139,10 +141,15 @@ class DynamoJobs:
 
         Where only its progress was written since, that is taken along, and the job is put once more.
         """
+        restart = False
         for attempt in range(ATTEMPTS):
             try:
-                actions = replace_actions(before, after, limits, claim, quiet=quiet)
+                actions = replace_actions(
+                    before, after, limits, claim, quiet=quiet, restart=restart
+                )
                 self._write([*actions, *checks(unchanged)])
+            except OutboxFullError:
+                restart = True
             except ConflictError:
                 now = self.get(before.job_id) if attempt < ATTEMPTS - 1 else None
                 if now is None or now.version != before.version or now.progress == before.progress:
@@ -150,6 +157,7 @@ class DynamoJobs:
                 before, after = now, after.with_progress_of(now)
             else:
                 return
+        raise ConflictError(before.job_id)
 
     def keep_progress(
         self, job: Job, progress: TrainingProgress | None, queue_position: int | None
@@ -184,44 +192,26 @@ class DynamoJobs:
         """Return what its row under OUTBOX has, by a strongly consistent read."""
         return changes_of(job_id, self._item(key_of(OUTBOX, job_id)) or {"changes": {"L": []}})
 
-    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
-        """Delete its row under OUTBOX, if that is about no later write, and no earlier change."""
-        condition = "written <= :version AND (attribute_not_exists(#first) OR #first >= :since)"
+    def mark_published(
+        self, job_id: str, version: int, changes: Sequence[int] | None = None
+    ) -> bool:
+        """Delete its row under OUTBOX, if that is about no later write, and no other change."""
         try:
-            return self._delete_if(
-                condition,
-                key_of(OUTBOX, job_id),
-                version,
-                ExpressionAttributeNames={"#first": "first"},
-                since=since,
-            )
+            return self._delete_if(key_of(OUTBOX, job_id), is_published(version, changes))
         except (BotoCoreError, ClientError) as error:
             raise EventsUnavailableError(f"{job_id}: {type(error).__name__}") from error
 
     def close(self, job: Job) -> None:
         """Delete its row under OPEN, if that is about this very end."""
-        self._delete_if("ended = :version", key_of(OPEN, place_of(job)), job.version)
+        condition = {
+            "ConditionExpression": "ended = :version",
+            "ExpressionAttributeValues": {":version": {"N": str(job.version)}},
+        }
+        self._delete_if(key_of(OPEN, place_of(job)), condition)
 
-    def _delete_if(
-        self,
-        condition: str,
-        key: dict[str, Any],
-        version: int,
-        *,
-        since: int | None = None,
-        **names: Any,
-    ) -> bool:
-        given = {"version": version} | ({} if since is None else {"since": since})
+    def _delete_if(self, key: dict[str, Any], condition: Mapping[str, Any]) -> bool:
         try:
-            self._client.delete_item(
-                TableName=self._table,
-                Key=key,
-                ConditionExpression=condition,
-                ExpressionAttributeValues={
-                    f":{name}": {"N": str(value)} for name, value in given.items()
-                },
-                **names,
-            )
+            self._client.delete_item(TableName=self._table, Key=key, **condition)
         except ClientError as error:
             if error.response["Error"]["Code"] != "ConditionalCheckFailedException":
                 raise

@@ -29,7 +29,14 @@ from lora_drop.jobs.progress import AT_WORK, TrainingProgress
 from lora_drop.jobs.status import Status
 from lora_drop.ports import Claim
 
+# Of a job, that have no event yet: while EventBridge takes none for days, its row must not outgrow the table.
+MOST_CHANGES = 200
+
 type Written = Mapping[str, Mapping[str, Any]]
+
+
+class OutboxFullError(Exception):
+    """A job has so many changes without an event that no more of them are kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +60,13 @@ def replace_actions(
     claim: Claim | None,
     *,
     quiet: bool = False,
+    restart: bool = False,
 ) -> Sequence[Action]:
-    """Return ``after`` in the place of ``before``; ``quiet``: where the state is the same, there is nothing to publish."""
+    """Return ``after`` in the place of ``before``; ``quiet``: where the state is the same, there is nothing to publish.
+
+    ``restart``: the changes in the outbox are too many and make room.
+    """
+    loud = not quiet or before.status is not after.status
     return [
         Action(
             {
@@ -65,7 +77,7 @@ def replace_actions(
             }
         ),
         *_lists(before, after),
-        *([] if quiet and before.status is after.status else _outbox(before, after)),
+        *(_outbox(before, after, restart=restart) if loud else []),
         *_slot(before, after, limits),
         *_money(before, after, limits),
         *_claimed(after, claim),
@@ -139,28 +151,54 @@ def _lists(before: Job | None, after: Job) -> Sequence[Action]:
     return actions
 
 
-def _outbox(before: Job | None, after: Job) -> Sequence[Action]:
+def _outbox(before: Job | None, after: Job, *, restart: bool = False) -> Sequence[Action]:
     """Return what is to be published of this write; the row is deleted once it is.
 
     ``written`` is the version whose files are to be written, ``changes`` those of its states that have no event yet, and
-    ``first`` the version of the first of these. A picture of a proof sheet has no events.
+    ``first`` the version of the first of these. ``restart``: they were too many, and only the new one is kept. A picture
+    of a proof sheet has no events.
     """
     if after.picture is not None:
         return []
-    version = {"N": str(after.version)}
-    sets = "written = :version, changes = list_append(if_not_exists(changes, :none), :changes)"
-    values: dict[str, Any] = {":version": version, ":none": {"L": []}, ":changes": {"L": []}}
-    changed = before is None or before.status is not after.status
-    if changed:
-        sets += ", #first = if_not_exists(#first, :version)"
-        values[":changes"] = {"L": [change_item(after)]}
     update: dict[str, Any] = {
         "Key": key_of(OUTBOX, after.job_id),
-        "UpdateExpression": f"SET {sets}",
-        "ExpressionAttributeValues": values,
-        **({"ExpressionAttributeNames": {"#first": "first"}} if changed else {}),
+        "UpdateExpression": "SET written = :version",
+        "ExpressionAttributeValues": {":version": {"N": str(after.version)}},
     }
-    return [Action({"Update": update})]
+    if before is None or before.status is not after.status:
+        update["ExpressionAttributeNames"] = {"#first": "first"}
+        update["ExpressionAttributeValues"][":changes"] = {"L": [change_item(after)]}
+        if restart:
+            update["UpdateExpression"] += ", changes = :changes, #first = :version"
+        else:
+            update["UpdateExpression"] += (
+                ", changes = list_append(if_not_exists(changes, :none), :changes)"
+                ", #first = if_not_exists(#first, :version)"
+            )
+            update["ExpressionAttributeValues"][":none"] = {"L": []}
+            update["ConditionExpression"] = "attribute_not_exists(changes) OR size(changes) < :most"
+            update["ExpressionAttributeValues"][":most"] = {"N": str(MOST_CHANGES)}
+    return [Action({"Update": update}, OutboxFullError)]
+
+
+def is_published(version: int, changes: Sequence[int] | None) -> Mapping[str, Any]:
+    """Return the condition that an outbox row has no write after this version, and of all changes just these.
+
+    Changes are only ever added, or deleted all together: the first of them and their number say which they are.
+    """
+    values = {":version": {"N": str(version)}}
+    if changes is None:
+        return {"ConditionExpression": "written <= :version", "ExpressionAttributeValues": values}
+    condition = "written <= :version AND attribute_not_exists(#first)"
+    if changes:
+        condition = "written <= :version AND #first = :first AND size(changes) = :count"
+        values[":first"] = {"N": str(min(changes))}
+        values[":count"] = {"N": str(len(changes))}
+    return {
+        "ConditionExpression": condition,
+        "ExpressionAttributeNames": {"#first": "first"},
+        "ExpressionAttributeValues": values,
+    }
 
 
 def _quiet(job: Job) -> Mapping[str, Any]:

@@ -133,10 +133,13 @@ class JobStore(Protocol):
     def left(self, job_id: str) -> Sequence[ChangeNotice] | None:
         """Return the changes of state that are in the outbox for this job; None: not known, the last one is."""
 
-    def mark_published(self, job_id: str, version: int, since: int = 0) -> bool:
-        """Mark this version as published, with every change from ``since`` on; do nothing where there is more.
+    def mark_published(
+        self, job_id: str, version: int, changes: Sequence[int] | None = None
+    ) -> bool:
+        """Mark this version as published, with the changes of state of these versions; do nothing where there is more.
 
-        Returns whether nothing else was there: then nobody has written the job since this version, but quietly.
+        ``changes`` None: with whatever there is up to this version. Returns whether nothing else was there: then the
+        job was not forgotten, and nobody has written it since this version, but quietly.
         Raises EventsUnavailableError where that cannot be kept: it is published once more then.
         """
 

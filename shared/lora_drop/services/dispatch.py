@@ -91,8 +91,9 @@ class Dispatcher:
 
         Returns what became of each whose turn came. ``began``: since when the caller lives, where it
         has done something else before; ``fresh``: the job as it has just written it, and ``states`` what of it is not
-        published yet: that is done with what comes of it, or else before another job's turn. Raises
-        FalUnavailableError where there is no secret to make the webhook's address with.
+        published yet: that is done with what comes of it, or else before another job's turn, and before its dataset
+        is uploaded to fal, which takes long. Raises FalUnavailableError where there is no secret to make the
+        webhook's address with.
         """
         began = began or self.record.clock()
         unpublished = Unpublished(self.record, fresh, states)
@@ -108,7 +109,7 @@ class Dispatcher:
         sent: list[Job] = []
         for _ in range(MAX_TURNS):
             job, alone = self.record.jobs.first_waiting(fresh)
-            if job is None or fresh is None or job.job_id != fresh.job_id:
+            if job is None or fresh is None or job.job_id != fresh.job_id or self.addresses.uploads:
                 unpublished.publish()
             fresh = None  # another invocation may have changed it, once its turn was in vain
             if job is None:

@@ -6,7 +6,7 @@ from typing import Any
 
 from lora_drop.jobs.budget import Limits
 from lora_drop.jobs.errors import EventsUnavailableError, JobForgottenError, JobNotFoundError
-from lora_drop.jobs.events import StatusChange
+from lora_drop.jobs.events import ChangeNotice, StatusChange
 from lora_drop.jobs.ids import MAX_JOB_ID
 from lora_drop.jobs.job import Job
 from lora_drop.jobs.job_files import ERROR_FILE, STATUS_FILE, error_text, status_text
@@ -125,20 +125,21 @@ class Record:
         self._write_files(job)
         if self.latest is not None:
             self.latest.add(job)
-        if not self._told(job, states):
-            newest = self.jobs.get(job.job_id)
-            if newest is not None and newest.version > job.version:
-                self.publish_files(newest)
+        if self._told(job, states):
+            return
+        newest = self.jobs.get(job.job_id)
+        if newest is not None and newest.version > job.version:
+            self.publish_files(newest)
 
     def _told(self, job: Job, states: Sequence[Job]) -> bool:
         """Publish these states; return whether nothing else of the job was left to be published."""
         # Of an intent nothing is told: it is in the history of what came of it.
         told = [self._change(each) for each in states if each.status is not Status.SUBMITTING]
-        since = min((each.version for each in states), default=job.version)
+        changes = [each.version for each in states]
         try:
             if told:
                 self.events.emit(*told)
-            return self.jobs.mark_published(job.job_id, job.version, since)
+            return self.jobs.mark_published(job.job_id, job.version, changes)
         except EventsUnavailableError:
             return False
 
@@ -149,21 +150,32 @@ class Record:
 
     def publish_left(self, job: Job) -> bool:
         """Publish what its writers have left in the outbox of this job; return False where that has to be done later."""
-        left = self.jobs.left(job.job_id)
+        left = self.jobs.left(job.job_id)  # before the job, which then has all of these changes
         job = self.publish_files(job)
-        now = self._change(job)
-        bucket, reference = self.results.bucket, self.reference_in_events
-        found = [
-            each.change_of(job, bucket=bucket, with_reference=reference) for each in left or ()
-        ]
-        told = [now] if left is None else [each for each in found if each is not None]
+        told = self._left_of(job, left)
         try:
             if told:
                 self.events.emit(*told)
-            self.jobs.mark_published(job.job_id, job.version)
+            changes = None if left is None else [each.version for each in left]
+            self.jobs.mark_published(job.job_id, job.version, changes)
         except EventsUnavailableError:
             return False
         return True
+
+    def _left_of(self, job: Job, left: Sequence[ChangeNotice] | None) -> Sequence[StatusChange]:
+        """Return the events of these changes; None: not known, the job's state is one of them.
+
+        SUBMITTING is told of a job that hangs there, and none that the job has lost from its history.
+        """
+        if left is None:
+            return [self._change(job)]
+        bucket, reference = self.results.bucket, self.reference_in_events
+        told = [
+            each.change_of(job, bucket=bucket, with_reference=reference)
+            for each in left
+            if each.status is not Status.SUBMITTING or job.status is Status.SUBMITTING
+        ]
+        return [each for each in told if each is not None]
 
     def publish_files(self, job: Job) -> Job:
         """Write ``status.json``, ``ERROR.txt`` while a person is needed, and the LoRA into ``latest.json``; return the newest state.

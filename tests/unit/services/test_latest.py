@@ -361,6 +361,31 @@ def test_late_round_names_no_forgotten_job(world: World, monkeypatch: pytest.Mon
     erased_everywhere(world, old)
 
 
+@pytest.mark.promise("nothing leaks")
+def test_job_forgotten_as_it_ends(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A job that is forgotten between its last write and its files comes back in no other, and nothing of it stays."""
+    world.datasets.now = world.clock
+    old = submitted(world, photo="old")
+    write, forgotten = world.results.write, list[str]()
+
+    def forgotten_meanwhile(key: str, *file: Any, **how: Any) -> StoredFile:
+        ended = key == old.prefix + "status.json" and world.job(old.job_id).terminal
+        if ended and not forgotten:
+            forgotten.append(old.job_id)
+            world.forget_service.forget(old.job_id)
+        return write(key, *file, **how)
+
+    with monkeypatch.context() as racing:
+        racing.setattr(world.results, "write", forgotten_meanwhile)
+        world.train(old)
+    assert forgotten
+    new = world.train(submitted(world, photo="new"))
+    assert new.earlier == ()
+    world.queue.handed.clear()
+    erased_everywhere(world, old)
+    assert named(world) == [new.job_id]
+
+
 def test_first_lora_costs_no_look_for_erasures(
     world: World, monkeypatch: pytest.MonkeyPatch
 ) -> None:
