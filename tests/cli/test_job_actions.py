@@ -204,7 +204,7 @@ def test_ordered_sheet_is_in_estimate(run: Run, api: Api, status: Status, more: 
 
 
 def test_made_sheet_stays_in_estimate(run: Run, api: Api) -> None:
-    made = ProofSheet(pictures=PICTURES, done_at=NOW)
+    made = ProofSheet(pictures=PICTURES, done_at=NOW, paid_usd=0.07)
     api.answers = [job_answer(status=Status.SUCCEEDED, estimated_cost_usd=3.6, proof=made)]
     assert "estimate  $3.60, and $0.07 for the proof sheet\n" in run("job", "ada-1").stdout
 

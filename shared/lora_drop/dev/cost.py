@@ -1,23 +1,31 @@
-"""docs/cost.md: what a job and a month cost, from what was measured and AWS's prices."""
+"""docs/cost.md: what a job and a month cost, from what was measured and AWS's list prices."""
 
+import math
 from collections.abc import Iterator, Mapping
 
+from lora_drop.client import upload
 from lora_drop.dev.figures import Row, measured, rows_of, with_unit
 from lora_drop.dev.prices import (
     ALARMS,
     DASHBOARDS,
+    DATASET_DAYS,
     GB,
     IDLE_METRICS,
+    LOG_DAYS,
+    LOOKED_UP,
     MB_A_CPU,
     MEMORY,
     POLLED_QUEUES,
     POLLS,
+    POLLS_SOURCE,
     PRICES,
-    READ_ON,
     SCHEDULES,
     SECRETS,
+    SECRETS_READ,
 )
 from lora_drop.fal.trainers.table import DEFAULT
+from lora_drop.observability import Metric
+from lora_drop.services import copy
 
 # A dataset of a portrait, and what fal makes of it.
 PHOTOS, DATASET_BYTES, LORA_BYTES, STEPS = 40, 63e6, 145e6, 1000
@@ -27,14 +35,7 @@ JOB = ("submit", "webhook", "store", "closing", "jobs")
 LOOKS = 2  # requests to the API for a job: fal's webhook, and one look at it
 THOUSAND, MONTHS = 1000, (10, 1_000_000)
 IDLE_MOST = 5.0
-HEAD = f"""\
-# What it costs
-
-Generated from `benchmarks/results.json` and AWS's public prices of us-east-1 for arm64 (`shared/lora_drop/dev/prices.py`, as known on {READ_ON}).
-What AWS gives free is not subtracted. A job is a portrait's dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB) whose LoRA ({LORA_BYTES / 1e6:.0f} MB) is stored; one look at it, no proof sheet.
-
-A function is billed for its CPU, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for what it waits. The CPU, the calls and the units are measured;
-that a call waits {WAIT:.0f} ms and that a LoRA comes at {COPY_RATE / 1e6:.0f} MB/s, as slow as one connection may be, is assumed. Starting a function is not in it."""
+TRAINER = DEFAULT.application.rpartition("/")[2]
 
 
 def billed(rows: Mapping[str, Row], function: str) -> float:
@@ -43,33 +44,42 @@ def billed(rows: Mapping[str, Row], function: str) -> float:
     cpu, calls = _of(rows, function, "cpu"), _of(rows, function, "calls")
     if function == "submit":
         cpu += PHOTOS * rows["cost.photo.cpu"]["median"]
-    copy = 1000 * LORA_BYTES / COPY_RATE if function == "store" else 0.0
-    return float(cpu / share + calls * WAIT + copy)
+    copied = 1000 * LORA_BYTES / COPY_RATE if function == "store" else 0.0
+    return float(cpu / share + calls * WAIT + copied)
 
 
-def job_lines(rows: Mapping[str, Row]) -> Mapping[str, tuple[float, float]]:
-    """Return what one job uses of each price: how much, and the dollars."""
-    used = {
+def puts(rows: Mapping[str, Row]) -> float:
+    """Return the PUTs of a job: those that were measured, with a LoRA so small that it is one PUT, and the parts of files of these sizes."""
+    uploaded, stored = _in_parts(DATASET_BYTES, upload.PART), _in_parts(LORA_BYTES, copy.PART)
+    return sum(_of(rows, each, "s3_write") for each in JOB) + uploaded + stored - 1
+
+
+def of_a_job(rows: Mapping[str, Row]) -> Mapping[str, float]:
+    """Return how much one job uses of what has a price."""
+    log = sum(_of(rows, each, "log") for each in JOB) / GB
+    return {
         "gb_second": sum(billed(rows, each) / 1000 * _memory(each) / 1024 for each in JOB),
         "invocation": len(JOB) - 1,  # the round that closes it comes anyway
         "read_unit": rows["burst.1000.read_units"]["median"],
         "write_unit": rows["burst.1000.write_units"]["median"],
-        "s3_write": sum(_of(rows, each, "s3_write") for each in JOB),
+        "s3_write": puts(rows),
         "s3_read": sum(_of(rows, each, "s3_read") for each in JOB),
         "s3_month": (DATASET_BYTES + LORA_BYTES) / GB,
         "out": DATASET_BYTES / GB,
         "sqs": 2 * 3,  # two messages, each sent, received and deleted
         "event": sum(_of(rows, each, "events") for each in JOB),
         "api": LOOKS,
-        "log_gb": sum(_of(rows, each, "log") for each in JOB) / GB,
+        "secret_call": SECRETS_READ,
+        "log_gb": log,
+        "log_month": log * LOG_DAYS / 30,
     }
-    return {name: (amount, PRICES[name].of(amount)) for name, amount in used.items()}
 
 
-def idle_lines(rows: Mapping[str, Row]) -> Mapping[str, tuple[float, float]]:
-    """Return what a month without a job uses of each price, and the dollars."""
+def of_an_idle_month(rows: Mapping[str, Row]) -> Mapping[str, float]:
+    """Return how much a month without a job uses of what has a price."""
     rounds = SCHEDULES["reconcile"]
-    used = {
+    log = sum(many * _of(rows, each, "log") for each, many in SCHEDULES.items()) / GB
+    return {
         "alarm": ALARMS,
         "metric": IDLE_METRICS,
         "dashboard": DASHBOARDS,
@@ -82,58 +92,76 @@ def idle_lines(rows: Mapping[str, Row]) -> Mapping[str, tuple[float, float]]:
         "read_unit": rounds * _of(rows, "reconcile", "dynamodb"),
         "sqs": POLLED_QUEUES * POLLS,
         "s3_write": rounds * _of(rows, "reconcile", "s3_write"),
-        "log_gb": sum(many * _of(rows, each, "log") for each, many in SCHEDULES.items()) / GB,
+        "log_gb": log,
+        "log_month": log * LOG_DAYS / 30,
     }
-    return {name: (amount, PRICES[name].of(amount)) for name, amount in used.items()}
 
 
 def cost_page() -> str:
     """Return the page; raises KeyError where a figure was not measured."""
     rows = rows_of(measured())
-    job, idle = job_lines(rows), idle_lines(rows)
-    a_job, a_month = (sum(usd for _, usd in lines.values()) for lines in (job, idle))
-    price = DEFAULT.price
-    training = price.usd_per_step * STEPS if price else 0.0
-    lines = [HEAD, "", *_months(a_job, a_month, training)]
-    lines += ["", f"## {THOUSAND:,} jobs", "", *_table(job, THOUSAND)]
+    job, idle = of_a_job(rows), of_an_idle_month(rows)
+    thousand = {name: THOUSAND * amount for name, amount in job.items()}
+    lines = [_head(), "", *_months(job, idle)]
+    lines += ["", f"## {THOUSAND:,} jobs", "", *_table(thousand)]
     lines += ["", "What the functions are billed for one event:", "", *_functions(rows)]
-    lines += ["", "## An idle month", "", *_table(idle, 1)]
-    lines += [
-        "",
-        "Of these ten alarms, ten metrics and three dashboards with 50 metrics each are free in an account, which is more than this stack has.",
-    ]
-    lines += ["", "## Prices", "", "| what | unit | $ | source |", "|---|---|---|---|"]
-    lines += [
-        f"| {p.what} | {p.unit} | {p.usd:.10f}".rstrip("0").rstrip(".") + f" | {p.source} |"
-        for p in PRICES.values()
-    ]
+    lines += ["", "## An idle month", "", *_table(idle), "", _free(), "", _polls()]
+    lines += ["", "## What is not in these sums", "", *_left_out()]
+    lines += ["", "## Prices", "", _sources(), "", *_prices()]
     return "\n".join(lines) + "\n"
 
 
-def _months(a_job: float, a_month: float, training: float) -> Iterator[str]:
-    free = a_month - PRICES["dashboard"].of(DASHBOARDS)
+def _head() -> str:
+    return f"""\
+# What it costs
+
+Made from `benchmarks/results.json` and AWS's list prices for us-east-1 (`shared/lora_drop/dev/prices.py`), which were looked up on {LOOKED_UP} and are of {_days()}. No bill
+backs this page: there was no account. Nothing that AWS gives free is subtracted, but for the dashboard in one line.
+
+A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB) is uploaded and trained on, the LoRA ({LORA_BYTES / 1e6:.0f} MB) is stored, somebody looks at the job once. There is no proof sheet.
+The training has {STEPS:,} steps, the fewest that fal bills ([{TRAINER}](trainers.md#{TRAINER})).
+
+A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls and the units
+of DynamoDB. Assumed are {WAIT:.0f} ms for each call, and {COPY_RATE / 1e6:.0f} MB/s for the LoRA. The requests to S3 were measured with small files; the parts in which files of these sizes are sent are added."""
+
+
+def _days() -> str:
+    days = sorted(price.source.day for price in PRICES.values())
+    return f"{days[0]} to {days[-1]} ([where each was read](#prices))"
+
+
+def _dollars(*used: Mapping[str, float]) -> float:
+    """Return what all of it costs together in one month."""
+    names = {name for each in used for name in each}
+    return sum(PRICES[name].of(sum(each.get(name, 0.0) for each in used)) for name in names)
+
+
+def _months(job: Mapping[str, float], idle: Mapping[str, float]) -> Iterator[str]:
+    training = DEFAULT.price.usd_per_step * STEPS if DEFAULT.price else 0.0
+    month = _dollars(idle)
     yield "| | AWS | the trainings at fal |"
     yield "|---|---|---|"
-    yield f"| {THOUSAND:,} jobs, without the month | ${a_job * THOUSAND:,.2f} | ${training * THOUSAND:,.2f} |"
+    alone = _dollars({name: THOUSAND * amount for name, amount in job.items()})
+    yield f"| {THOUSAND:,} jobs, without what a month costs anyway | ${alone:,.2f} | ${training * THOUSAND:,.2f} |"
     for what, usd in (
-        ("", a_month),
-        (", with the dashboard free, as the first three of an account are", free),
+        ("", month),
+        (" in an account that has the dashboard free", month - PRICES["dashboard"].of(DASHBOARDS)),
     ):
         goal = f"goal: at most ${IDLE_MOST:.0f}, {'reached' if usd <= IDLE_MOST else 'not reached'}"
         yield f"| a month without a job{what} ({goal}) | ${usd:,.2f} | |"
     for many in MONTHS:
-        aws, fal = a_month + many * a_job, many * training
-        yield f"| a month with {many:,} jobs | ${aws:,.2f} | ${fal:,.2f} |"
+        aws = _dollars(idle, {name: many * amount for name, amount in job.items()})
+        yield f"| a month with {many:,} jobs | ${aws:,.2f} | ${many * training:,.2f} |"
 
 
-def _table(lines: Mapping[str, tuple[float, float]], times: int) -> Iterator[str]:
+def _table(used: Mapping[str, float]) -> Iterator[str]:
     yield "| what | how much | $ |"
     yield "|---|---|---|"
-    for name, (amount, usd) in sorted(lines.items(), key=lambda line: -line[1][1]):
-        price = PRICES[name]
-        many = with_unit(float(f"{amount * times:.4g}"), "count")
-        yield f"| {price.what}: {price.unit} | {many} | {usd * times:,.4f} |"
-    yield f"| together | | **{sum(usd for _, usd in lines.values()) * times:,.2f}** |"
+    dollars = {name: PRICES[name].of(amount) for name, amount in used.items()}
+    for name in sorted(used, key=lambda name: -dollars[name]):
+        many = with_unit(float(f"{used[name]:.4g}"), "count")
+        yield f"| {PRICES[name].what}: {PRICES[name].unit} | {many} | {dollars[name]:,.4f} |"
+    yield f"| together | | **{sum(dollars.values()):,.2f}** |"
 
 
 def _functions(rows: Mapping[str, Row]) -> Iterator[str]:
@@ -143,7 +171,70 @@ def _functions(rows: Mapping[str, Row]) -> Iterator[str]:
         yield f"| {SAYS.get(name, name)} | {_memory(name)} | {billed(rows, name):,.0f} |"
 
 
+def _free() -> str:
+    free = {"alarm": ALARMS, "metric": IDLE_METRICS, "dashboard": DASHBOARDS}
+    return (
+        "Every account has ten alarms, ten custom metrics and three dashboards of up to 50 metrics free ([AWS](https://aws.amazon.com/cloudwatch/pricing/), a copy without a date). "
+        f"In one that has no others, an idle month costs ${_dollars(free):.2f} less than this."
+    )
+
+
+def _polls() -> str:
+    return (
+        "Most requests to SQS are Lambda's own, which asks the two queues whether they have anything. No page of AWS that was found says how often; "
+        f"[15 times a minute and queue]({POLLS_SOURCE}) were counted in November 2021, on a queue without `MaximumConcurrency`. With it they may be fewer."
+    )
+
+
+def _left_out() -> Iterator[str]:
+    kept = {"s3_month": THOUSAND * LORA_BYTES / GB}
+    second = {"gb_second": sum(SCHEDULES.values()) * 0.5}
+    yield (
+        f"- **The months after.** A job's files are counted for one month. A dataset is deleted after {DATASET_DAYS} days (`DatasetRetentionDays`); LoRAs stay, "
+        f"which is ${_dollars(kept):.2f} a month for {THOUSAND:,}."
+    )
+    yield (
+        "- **Who takes a LoRA out of AWS** pays for the transfer: "
+        f"${PRICES['out'].of(THOUSAND * LORA_BYTES / GB):.2f} for {THOUSAND:,}, each once."
+    )
+    yield "- **A clean copy** is stored beside the dataset where photos had to be mended or left out: at most its size once more."
+    yield (
+        "- **Starts.** Lambda bills the start of a function too ([since August 2025](https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/)). "
+        f"Were each of the {sum(SCHEDULES.values()):,} scheduled calls of a month a start of one second, that would be ${_dollars(second):.2f}."
+    )
+    yield (
+        f"- **More metrics.** An idle stack writes {IDLE_METRICS} custom metrics, one that works up to {len(Metric)}, each ${PRICES['metric'].usd:.2f} if it is written all month."
+    )
+    yield (
+        "- **The table** itself and its backups, by its size; and the requests to KMS for its key. Neither was measured; their prices are below."
+    )
+    yield f"- **More GETs.** A dataset of this size is read by more ranges than the small one that was measured; a million cost ${PRICES['s3_read'].of(1e6):.2f}."
+    yield "- **Tries again**, of whatever failed, and jobs that are refused."
+
+
+def _sources() -> str:
+    return (
+        "AWS fills the numbers into its price pages by script, so copies of these pages lack most of them. Each price was read in a public repository that quotes AWS's price list for us-east-1, "
+        "or Infracost's copy of that list. *Of* is the day on which the list was published or read. AWS's page is where to see whether a price still holds."
+    )
+
+
+def _prices() -> Iterator[str]:
+    yield "| what | unit | $ | AWS's page | read in | of |"
+    yield "|---|---|---|---|---|---|"
+    for each in PRICES.values():
+        more = "".join(f"; {usd} above {begin:,.0f} GB" for begin, usd in each.above)
+        usd = f"{each.usd:.10f}".rstrip("0").rstrip(".")
+        source = f"[{each.source.name}]({each.source.address})"
+        yield f"| {each.what} | {each.unit} | {usd}{more} | {each.page} | {source} | {each.source.day} |"
+
+
 SAYS = {"closing": "reconcile, for the job that it closes", "jobs": "jobs, for one look"}
+
+
+def _in_parts(size: float, part: int) -> int:
+    """Return the requests that store a file of this size: one that begins, its parts, one that ends."""
+    return math.ceil(size / part) + 2
 
 
 def _memory(function: str) -> int:

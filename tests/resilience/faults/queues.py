@@ -137,6 +137,7 @@ class StackWorld(World):
     """A World that can stand where a function expects its bootstrap."""
 
     dead_letters: DeadLetterStore = field(default_factory=lambda: DeadLetterStore(()))
+    faces_lack: str = ""
 
     @property
     def result_storer(self) -> ResultStorer:

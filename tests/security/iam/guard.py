@@ -4,6 +4,7 @@ import inspect
 import sys
 import threading
 from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http import HTTPStatus
@@ -19,6 +20,7 @@ from tests.security.iam.rights import Right, absent, rights_for
 from tests.support.template import TEMPLATE
 
 ROOT = TEMPLATE.parent
+GIVEN = threading.local()  # the function that a thread works for
 
 
 @dataclass
@@ -55,8 +57,8 @@ def _always() -> bool:
 def guarded(guard: Guard, watching: Callable[[], bool] = _always) -> Iterator[None]:
     """As long as the block lasts, whatever a function asks of AWS passes the guard.
 
-    A call belongs to the function whose handler is below it on the stack; where none is, the test
-    itself arranges or looks at things. What a function presigns is noted; the test that then uses
+    A call belongs to the function whose handler is below it on the stack, in a thread to the one that gave it its
+    work; where none is, the test itself arranges or looks at things. What a function presigns is noted; the test that then uses
     the address asks ``allows``, as S3 does at that moment. ``watching`` is off while a test looks at
     things from within a function's call.
     """
@@ -65,6 +67,10 @@ def guarded(guard: Guard, watching: Callable[[], bool] = _always) -> Iterator[No
         for name, each in functions().items()
     }
     emit, make = _private("_emit_api_params"), _private("_make_api_call")
+    give = ThreadPoolExecutor.submit
+
+    def given(pool: Any, work: Callable[..., Any], /, *arguments: Any, **named: Any) -> Any:
+        return give(pool, _of(_owner(owners), work), *arguments, **named)
 
     def emitted(client: Any, api_params: Any, operation_model: Any, context: Any) -> Any:
         function = _owner(owners) if watching() else ""
@@ -97,6 +103,7 @@ def guarded(guard: Guard, watching: Callable[[], bool] = _always) -> Iterator[No
     with (
         patch.object(BaseClient, "_emit_api_params", emitted),
         patch.object(BaseClient, "_make_api_call", made),
+        patch.object(ThreadPoolExecutor, "submit", given),
     ):
         yield
 
@@ -115,8 +122,19 @@ def _owner(owners: Mapping[str, str]) -> str:
             return found
         frame = frame.f_back  # type: ignore[assignment]  # None is the end
     main = threading.current_thread() is threading.main_thread()
-    assert main, "a thread asks AWS for something, and no function is on its stack"
-    return ""
+    owner: str | None = getattr(GIVEN, "owner", "" if main else None)
+    assert owner is not None, "a thread asks AWS for something, and no function is on its stack"
+    return owner
+
+
+def _of(owner: str, work: Callable[..., Any]) -> Callable[..., Any]:
+    """The work of a thread, done as this function's."""
+
+    def done(*arguments: Any, **named: Any) -> Any:
+        GIVEN.owner = owner
+        return work(*arguments, **named)
+
+    return done
 
 
 def _refusal(service: str, operation: str, function: str, right: Right) -> ClientError:

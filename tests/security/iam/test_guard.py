@@ -1,5 +1,6 @@
 """IAM in front of moto refuses functions as AWS does, and only functions."""
 
+import threading
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -99,10 +100,32 @@ def test_lambda_acts_within_the_role(harness: Harness) -> None:
 
 
 def test_call_from_thread_is_an_error(harness: Harness) -> None:
-    with ThreadPoolExecutor(1) as other:
-        asking = other.submit(harness.environment.aws.s3.list_objects_v2, Bucket="models")
-        with pytest.raises(AssertionError, match="no function is on its stack"):
-            asking.result()
+    raised: list[BaseException] = []
+
+    def ask() -> None:
+        try:
+            harness.environment.aws.s3.list_objects_v2(Bucket="models")
+        except AssertionError as error:
+            raised.append(error)
+
+    other = threading.Thread(target=ask)
+    other.start()
+    other.join()
+    assert "no function is on its stack" in str(raised)
+
+
+def test_thread_asks_for_the_function_that_gave_it_work(
+    harness: Harness, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client = s3_client()
+
+    def put() -> object:
+        with ThreadPoolExecutor(1) as other:
+            return other.submit(client.put_object, Bucket="datasets", Key="x", Body=b"").result()
+
+    with pytest.raises(ClientError, match=f"{JOBS} is not authorized"):
+        called(harness, monkeypatch, put)
+    assert put()
 
 
 def test_unenforced_denial_is_recorded(harness: Harness) -> None:
