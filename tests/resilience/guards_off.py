@@ -49,8 +49,8 @@ def _without_condition(actions: str) -> Context:
     """The adapter puts a job's row without a condition; ``actions`` are add's or replace's."""
     real = getattr(dynamodb, actions)
 
-    def unconditional(*args: Any) -> Sequence[Action]:
-        first, *rest = real(*args)
+    def unconditional(*args: Any, **more: Any) -> Sequence[Action]:
+        first, *rest = real(*args, **more)
         return [Action({"Put": {"Item": first.write["Put"]["Item"]}}), *rest]
 
     return patch.object(dynamodb, actions, unconditional)

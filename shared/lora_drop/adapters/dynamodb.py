@@ -47,7 +47,7 @@ from lora_drop.adapters.dynamodb_rows import (
 )
 from lora_drop.adapters.dynamodb_writes import (
     Action,
-    OutboxFullError,
+    OutboxLimitError,
     Written,
     add_actions,
     checks,
@@ -148,7 +148,7 @@ class DynamoJobs:
                     before, after, limits, claim, quiet=quiet, restart=restart
                 )
                 self._write([*actions, *checks(unchanged)])
-            except OutboxFullError:
+            except OutboxLimitError:
                 restart = True
             except ConflictError:
                 now = self.get(before.job_id) if attempt < ATTEMPTS - 1 else None

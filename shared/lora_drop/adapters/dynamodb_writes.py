@@ -35,7 +35,7 @@ MOST_CHANGES = 200
 type Written = Mapping[str, Mapping[str, Any]]
 
 
-class OutboxFullError(Exception):
+class OutboxLimitError(Exception):
     """A job has so many changes without an event that no more of them are kept."""
 
 
@@ -178,7 +178,7 @@ def _outbox(before: Job | None, after: Job, *, restart: bool = False) -> Sequenc
             update["ExpressionAttributeValues"][":none"] = {"L": []}
             update["ConditionExpression"] = "attribute_not_exists(changes) OR size(changes) < :most"
             update["ExpressionAttributeValues"][":most"] = {"N": str(MOST_CHANGES)}
-    return [Action({"Update": update}, OutboxFullError)]
+    return [Action({"Update": update}, OutboxLimitError)]
 
 
 def is_published(version: int, changes: Sequence[int] | None) -> Mapping[str, Any]:

@@ -63,15 +63,16 @@ def a_training_is_cancelled_and_the_next_one_sent(harness: Harness) -> None:
 
 @scenario
 def a_dataset_is_uploaded_and_ordered(harness: Harness) -> None:
-    """With a signed form; by its newest version, by this one, and by one that is not there."""
+    """With a signed form; by its newest version, by this one, by an older one, and by one that is not there."""
     form = harness.asked("POST", "/datasets", json.dumps({"name": "ada.zip"}))
-    version = harness.uploaded(form)
+    older, version = harness.uploaded(form), harness.uploaded(form)
     newest = harness.asked("POST", "/jobs", json.dumps({"key": form["key"]}))
-    named = json.dumps({"key": form["key"], "version_id": version})
-    assert harness.asked("POST", "/jobs", named) == newest
+    named = [json.dumps({"key": form["key"], "version_id": each}) for each in (version, older)]
+    assert harness.asked("POST", "/jobs", named[0]) == newest
+    assert harness.asked("POST", "/jobs", named[1]) != newest
     missing = event("job_resolve") | {"path": "/jobs", "body": json.dumps({"key": "no.zip"})}
     assert harness.invoke("JobsFunction", missing)["statusCode"] == 404
-    assert len(harness.waiting("InboxQueue")) == 2
+    assert len(harness.waiting("InboxQueue")) == 3
 
 
 @scenario
