@@ -59,11 +59,14 @@ class Rows(dict[str, Job]):
         self.intended: dict[str, datetime] = {}  # by the true clock
         self.held_for_money: Counter[str] = Counter()
         self.requests: list[Request] = []
+        self.changes: dict[str, list[Job]] = {}  # each job as a change of its state was written
 
     def __setitem__(self, job_id: str, job: Job) -> None:
         before = self.get(job_id)
         super().__setitem__(job_id, job)
         self.reached.update(self._steps(before, job))
+        if before is None or before.status is not job.status:
+            self.changes.setdefault(job_id, []).append(job)
         if before is not None and not (job.version > before.version or _learnt(before, job)):
             self.violated(f"{job_id}: version {before.version} became {job.version}")
         if before is not None and _went_back(before, job):
@@ -223,19 +226,31 @@ def _of_job(harness: "Harness", job: Job) -> Iterator[str]:
         yield "status.json is not of its state"
     if harness.bucket.text(job, ERROR_FILE) != (error_text(job) if job.troubled else None):
         yield "ERROR.txt is not of its state"
-    changes = [each for each in harness.heard.changes if each.job_id == job.job_id]
-    last = max(changes, key=lambda each: each.version, default=None)
-    if job.picture is not None:
-        if changes or harness.bucket.text(job, JOB_FILE):
-            yield "a picture has no events and no job.json"
-    elif last is None or (last.status, last.since) != (job.status, job.since):
-        yield f"others believe that it is {last and last.status}"
+    yield from _of_events(harness, job)
     done = job.status is Status.SUCCEEDED and job.picture is None
     if done != bool(harness.bucket.text(job, JOB_FILE)):
         yield "job.json is there if and only if it succeeded, or should be"
     if job.status is Status.SUCCEEDED and job.duplicate_of is None:
         yield from _of_files(harness, job)
     yield from _of_sheet(harness, job)
+
+
+def _of_events(harness: "Harness", job: Job) -> Iterator[str]:
+    """Each change of state is told, but for paid calls and tries that came to nothing, and the last one is its state."""
+    changes = [each for each in harness.heard.changes if each.job_id == job.job_id]
+    last = max(changes, key=lambda each: each.version, default=None)
+    if job.picture is not None:
+        if changes or harness.bucket.text(job, JOB_FILE):
+            yield "a picture has no events and no job.json"
+        return
+    if last is None or (last.status, last.since) != (job.status, job.since):
+        yield f"others believe that it is {last and last.status}"
+    told = {(each.version, each.status) for each in changes}
+    steps = {(step.status, step.at) for step in job.history}
+    for each in harness.rows.changes.get(job.job_id, ()):
+        wanted = each.status is not Status.SUBMITTING and (each.status, each.since) in steps
+        if wanted and (each.version, each.status) not in told:
+            yield f"nobody was told of version {each.version}, when it was {each.status}"
 
 
 def _of_sheet(harness: "Harness", job: Job) -> Iterator[str]:
