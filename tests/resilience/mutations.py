@@ -63,6 +63,7 @@ MUTATIONS: Sequence[Mutation] = (
         few(jobs=2, duplicates=True, slots=2, submitters=2),
         faults=True,
     ),
+    Mutation("a change that another has left is not taken for told", off.all_told, faults=True),
     # The one POST
     Mutation(
         "the intent is written before the POST", off.post_first, few(Fault.CRASH), faults=True
