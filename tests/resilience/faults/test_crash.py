@@ -111,9 +111,9 @@ def test_three_deaths_in_one_run() -> None:
 
 def test_a_broken_run_says_where() -> None:
     never = Scenario("never", HAPPY.prepare, ((7,),))
-    run = crash.run_scenario(crash.Interruption(24, after=True), scenario=never)
+    run = crash.run_scenario(crash.Interruption(14, after=True), scenario=never)
     assert str(run).startswith(
-        "never; killed after 24 (FalClient.submit flux-lora-portrait-trainer"
+        "never; killed after 14 (FalClient.submit flux-lora-portrait-trainer"
     )
     assert "paid 1 times, ended as SUCCEEDED" in str(run)
 
