@@ -240,7 +240,7 @@ DATASET: Mapping[str, Meaning] = {
     ),
     "dataset_face_unavailable": warns(
         "The stack could not look for faces: it lacks a model or the library that runs it.",
-        "Look at the photos yourself, or drop the dataset again once the stack has been built and deployed anew.",
+        "Look at the photos yourself, or drop the dataset again once the stack has been built and deployed again.",
     ),
     "dataset_face_check_failed": warns(
         "Looking for faces, or comparing them, broke, which is a mistake of the program.",

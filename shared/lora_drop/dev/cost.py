@@ -118,7 +118,7 @@ def _head() -> str:
 Made from `benchmarks/results.json` and AWS's list prices for us-east-1 (`shared/lora_drop/dev/prices.py`), which were looked up on {LOOKED_UP} and are of {_days()}. No bill
 backs this page: there was no account. Nothing that AWS gives free is subtracted, but for the dashboard in one line.
 
-A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB) is uploaded and trained on, the LoRA ({LORA_BYTES / 1e6:.0f} MB) is stored, somebody looks at the job once. There is no proof sheet.
+A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB) is uploaded and trained on, the LoRA ({LORA_BYTES / 1e6:.0f} MB) is stored; the job is looked at once. There is no proof sheet.
 The training has {STEPS:,} steps, the fewest that fal bills ([{TRAINER}](trainers.md#{TRAINER})).
 
 A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls and the units

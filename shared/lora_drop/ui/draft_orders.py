@@ -1,4 +1,4 @@
-"""The order of a training: written down before anything is sent, once, whoever asks for it how often."""
+"""The order of a training: written down before anything is sent, once, whatever asks for it, and however often."""
 
 import fcntl
 import threading
