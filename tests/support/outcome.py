@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from threading import Lock
 from typing import Any
 
 from tests.support.memory import MemoryDatasetCopies, MemoryQueue
@@ -26,10 +27,12 @@ class Outcome:
     after: bool = False
     fault: Callable[[], BaseException] = Killed
     effects: list[str] = field(default_factory=list)
+    counting: Lock = field(default_factory=Lock)  # parts go up beside each other
 
     def act[R](self, name: str, effect: Callable[[], R]) -> R:
-        self.effects.append(name)
-        now = len(self.effects) == self.at
+        with self.counting:
+            self.effects.append(name)
+            now = len(self.effects) == self.at
         if now and not self.after:
             raise self.fault()
         result = effect()
