@@ -188,9 +188,12 @@ def test_repeated_event_is_one_request(stack: Deployed) -> None:
     notice = json.dumps(s3_notice_for(make_dataset().model_validate(job["dataset"])))
     sqs, queue = stack.client("sqs"), stack.access["outputs"]["InboxQueueUrl"]
 
+    # S3's test event is hidden for an hour where the emulator failed to start a function for it.
+    before = _messages(stack, queue)
+
     for _ in range(4):
         sqs.send_message(QueueUrl=queue, MessageBody=notice)
-    _wait_until_empty(stack, queue)
+    _wait_until_handled(stack, queue, before)
 
     listed = stack.listed("--limit", "100")
     assert [each["job_id"] for each in listed if each["dataset"]["key"] == "five/times.zip"] == [
@@ -200,15 +203,18 @@ def test_repeated_event_is_one_request(stack: Deployed) -> None:
     assert json.loads(stack.run("job", job["job_id"], "--json"))["version"] == job["version"]
 
 
-def _wait_until_empty(stack: Deployed, queue: str) -> None:
-    sqs, end = stack.client("sqs"), time.monotonic() + 600
-    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
-    while time.monotonic() < end:
-        got = sqs.get_queue_attributes(QueueUrl=queue, AttributeNames=names)["Attributes"]
-        if not any(int(got[name]) for name in names):
-            return
+def _wait_until_handled(stack: Deployed, queue: str, before: int) -> None:
+    end = time.monotonic() + 600
+    while _messages(stack, queue) > before:
+        assert time.monotonic() < end, "the inbox was not emptied"
         time.sleep(0.2)
-    raise AssertionError("the inbox was not emptied")
+
+
+def _messages(stack: Deployed, queue: str) -> int:
+    """How many messages a queue has, those in a function's hands among them."""
+    names = ["ApproximateNumberOfMessages", "ApproximateNumberOfMessagesNotVisible"]
+    found = stack.client("sqs").get_queue_attributes(QueueUrl=queue, AttributeNames=names)
+    return sum(int(found["Attributes"][name]) for name in names)
 
 
 @pytest.mark.promise("never get stuck")
