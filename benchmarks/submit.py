@@ -21,6 +21,7 @@ from typing import Any
 import yaml
 
 from lora_drop.client.check import check_dataset
+from lora_drop.dev.prices import MB_A_CPU
 from lora_drop.local.deployment import client
 from lora_drop.local.emulator import CREDENTIALS, REGION
 from lora_drop.local.events import EVENTS
@@ -28,7 +29,6 @@ from lora_drop.local.stack import LocalStack
 from lora_drop.local.state_file import RunningStack
 from lora_drop.local.tools import command, environment
 
-MB_A_CPU = 1769  # https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html
 FUNCTION, CHECKED_FILES = "SubmitFunction", ("report.json", "status.json")
 COUNTERS = {
     "cpu": ("cpuacct/docker/{}/cpuacct.usage", "system.slice/docker-{}.scope/cpu.stat"),

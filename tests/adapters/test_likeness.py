@@ -14,6 +14,7 @@ from lora_drop.adapters import faces as adapter
 from lora_drop.adapters.faces import OnnxFaces, faces_available
 from lora_drop.adapters.pillow import PillowPictures
 from lora_drop.local.stack import SAMPLE
+from tests.support import photos
 from tests.support.likeness import Training, trained
 
 pytestmark = pytest.mark.skipif(
@@ -66,9 +67,9 @@ def test_own_person_is_like_the_photos(faces: OnnxFaces) -> None:
 
 
 def test_picture_without_a_face_is_said(faces: OnnxFaces) -> None:
-    noise = Image.effect_noise((768, 1024), 60).convert("RGB")
+    grained = photos.noise(768, 1024, 60).convert("RGB")
     buffer = io.BytesIO()
-    noise.save(buffer, "JPEG")
+    grained.save(buffer, "JPEG")
     training = with_pictures(faces, buffer.getvalue())
     sheet = training.measure()
 

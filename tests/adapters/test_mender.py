@@ -22,7 +22,7 @@ from tests.support.builders import make_archive
 from tests.support.checking import good
 from tests.support.memory_files import MemoryRange
 from tests.support.phone import PHOTOS, phone_dataset
-from tests.support.photos import PLACE, encoded, picture
+from tests.support.photos import PLACE, encoded, noise, picture
 
 PICTURES = PillowPictures()
 
@@ -134,7 +134,7 @@ def losslessly(data: bytes) -> Mended:
 
 @pytest.mark.parametrize("kind", ["BMP", "TIFF", "GIF"])
 def test_mask_keeps_every_value(kind: str) -> None:
-    mask = Image.effect_noise((96, 72), 90)
+    mask = noise(96, 72, 90)
     result = losslessly(encoded(mask, kind))
     assert result.header.format is ImageFormat.PNG
     assert opened(result.data).convert("L").tobytes() == mask.tobytes()
@@ -143,7 +143,7 @@ def test_mask_keeps_every_value(kind: str) -> None:
 def test_mask_in_alpha_stays() -> None:
     """A white mask with an alpha channel would be all white with white behind it."""
     mask = Image.new("RGBA", (96, 72), (255, 255, 255, 255))
-    mask.putalpha(Image.effect_noise((96, 72), 90))
+    mask.putalpha(noise(96, 72, 90))
     before = describe(WholeImage(encoded(mask, "PNG")))
     assert changes_for(before, transparent=True, lossless=True) == ()
     result = losslessly(encoded(mask, "TIFF"))

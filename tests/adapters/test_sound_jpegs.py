@@ -8,7 +8,7 @@ from PIL import Image
 
 from lora_drop.adapters.jpeg_warnings import sound_pixels
 from lora_drop.datasets.images.reading import WholeImage
-from tests.support.photos import encoded, picture
+from tests.support.photos import encoded, noise, picture
 
 SIZES = [(96, 72), (641, 479), (1031, 777), (2400, 1601)]
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
@@ -18,7 +18,7 @@ JFIF = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 def jpegs() -> Iterator[tuple[str, bytes]]:
     """Yield JPEGs as cameras and programs write them."""
     for size in SIZES:
-        grained = Image.blend(picture(*size), Image.effect_noise(size, 60).convert("RGB"), 0.3)
+        grained = Image.blend(picture(*size), noise(*size, 60).convert("RGB"), 0.3)
         for sampling in SAMPLINGS:
             for progressive in (False, True):
                 options = {"subsampling": sampling, "progressive": progressive, "quality": 85}

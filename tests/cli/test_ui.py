@@ -205,6 +205,38 @@ def test_nothing_that_blocks_is_waited_for(
         assert time.monotonic() - began < 5
 
 
+ELSEWHERE = """
+import signal, threading
+from contextlib import nullcontext
+from starlette.applications import Starlette
+from starlette.routing import Route
+from lora_drop.cli.terminal import write_line
+from lora_drop.ui.server import serve
+
+def ends(_):
+    signal.pthread_kill(threading.get_ident(), signal.SIGTERM)
+
+serve(lambda: nullcontext(Starlette(routes=[Route("/", ends)])), say=write_line)
+"""
+
+
+def test_a_signal_that_another_thread_gets_ends_it() -> None:
+    """The system gives a signal to another thread while the main one has one to hear already."""
+    line = [sys.executable, "-c", ELSEWHERE]
+    with subprocess.Popen(line, stdout=subprocess.PIPE, text=True) as process:  # noqa: S603  # our own words
+        assert process.stdout is not None
+        found = LINE.fullmatch(process.stdout.readline())
+        assert found is not None
+        origin, _, token = found.groups()
+        try:
+            with httpx.Client(base_url=origin, trust_env=False) as client:
+                assert client.get(f"/?token={token}").status_code == 303
+                in_background(lambda: client.get("/"))
+                assert process.wait(10) == 0
+        finally:
+            process.kill()
+
+
 def test_what_nohup_ignores_stays_ignored() -> None:
     before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
     with server.Ending().heard() as ending:

@@ -247,7 +247,8 @@ def test_two_tabs_agree(opened: Page, photos: Path) -> None:
     expect(other.locator("#verdict .band.good")).to_be_visible()
     other.click(f"{card(DAMAGED)} .decide button")
     expect(page.locator("#verdict .band.bad")).to_be_visible()
-    assert page.locator("#cards").inner_text() == other.locator("#cards").inner_text()
+    # Each tab hears of the check by its own stream.
+    wait_until(lambda: page.locator("#cards").inner_text() == other.locator("#cards").inner_text())
     other.close()
 
 

@@ -35,6 +35,15 @@ def picture(width: int = 96, height: int = 72, mode: str = "RGB", *, seed: int =
     return image if mode == "RGB" else image.convert(mode)
 
 
+def noise(width: int, height: int, spread: float, *, seed: int = 0) -> Image.Image:
+    """Grey noise around 128 with this standard deviation; Pillow's own differs at each call."""
+    even = random.Random(seed).randbytes(width * height)  # noqa: S311  # noise, no secret
+    scale = spread * 12**0.5 / 256
+    return Image.frombytes("L", (width, height), even).point(
+        [round(min(max(128 + (each - 128) * scale, 0), 255)) for each in range(256)]
+    )
+
+
 def encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     """The image as a file of this kind, as Pillow and pillow-heif write it."""
     buffer = io.BytesIO()

@@ -39,7 +39,7 @@ class DecodingThreads(ThreadPoolExecutor):
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.shutdown(cancel_futures=True)  # what nobody waits for is not begun
+        self.shutdown(cancel_futures=True)  # what is not waited for is not begun
         self._silence.close()
 
 

@@ -5,7 +5,6 @@ Sources: https://github.com/opencv/opencv_zoo, models/face_detection_yunet and m
 variables of ``OnnxFaces.similarities`` and live nowhere else.
 """
 
-import hashlib
 import importlib.util
 import os
 import threading
@@ -31,6 +30,7 @@ from lora_drop.adapters.face_geometry import (
     without_overlaps,
 )
 from lora_drop.adapters.face_measures import covered, sharpness, surroundings, yaw
+from lora_drop.adapters.model_files import unusable
 from lora_drop.datasets.faces.face import CROP_BYTES, CROP_SIDE, Box, Face, FacesSeen, Similarities
 
 if TYPE_CHECKING:
@@ -72,13 +72,8 @@ def what_faces_lack() -> str:
     """Return what keeps faces from being looked for: no onnxruntime, a model that is missing or not the known one; else empty."""
     if importlib.util.find_spec("onnxruntime") is None:
         return "onnxruntime is not installed"
-    for line in (MODELS / "SHA256SUMS").read_text().splitlines():
-        wanted, name = line.split()
-        model = MODELS / name
-        if not model.is_file():
-            return f"{name} is missing"
-        if hashlib.sha256(model.read_bytes()).hexdigest() != wanted:
-            return f"{name} is not the model that is known"
+    for name, found in unusable(MODELS):
+        return f"{name} is not the model that is known" if found else f"{name} is missing"
     return ""
 
 

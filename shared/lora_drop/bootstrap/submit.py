@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class SubmitBootstrap(FalBootstrap[SubmitSettings]):
-    """The submit function; ``faces_failed`` is told where looking for faces, or comparing them, breaks."""
+    """The submit function; ``faces_failed`` is called with what breaks where faces are looked for or compared."""
 
     def __init__(
         self, settings: SubmitSettings, faces_failed: Callable[[Exception], None] = lambda _: None

@@ -306,14 +306,12 @@ def job(job_id: JobId, *, stack: StackName = None, json_output: Json = False) ->
     from lora_drop.cli.usage import show_warnings, warnings_of
     from lora_drop.client.download import sheet_progress
 
-    progress = None
     with reporting(json_output=json_output):
         refuse_direct(job_id)
         drop = client_of(stack)
         found = drop.job(job_id)
         warned = () if json_output else warnings_of(drop.stack, found)
-        if not json_output:
-            progress = sheet_progress(drop, found)
+        progress = None if json_output else sheet_progress(drop, found)
     if json_output:
         write(found)
     else:

@@ -12,9 +12,8 @@ import socket
 import threading
 from asyncio import CancelledError
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
+from contextlib import AbstractContextManager, contextmanager, nullcontext, suppress
 from operator import attrgetter
-from queue import SimpleQueue
 from types import FrameType
 from typing import Self
 
@@ -71,13 +70,14 @@ def serve(
 class Ending:
     """Whether the page is to end: the first signal asks for it, and the second does not wait for it.
 
-    A handler may come while another one, or ``wait``, is at work in the same thread. A SimpleQueue's ``put`` is made for
-    that (https://docs.python.org/3/library/queue.html); an Event, whose lock it holds already, would wait for ever.
+    ``wait`` reads a socket that the system's own handler of signals writes to: a signal that comes just before it, or that
+    another thread gets, ends a read, and no lock (https://docs.python.org/3/library/signal.html#signal.set_wakeup_fd).
     """
 
     def __init__(self) -> None:
         self._asked = False
-        self._wishes: SimpleQueue[None] = SimpleQueue()
+        self._woken, self._wake = socket.socketpair()
+        self._wake.settimeout(0)
 
     @property
     def should_exit(self) -> bool:
@@ -87,11 +87,13 @@ class Ending:
     def begin(self) -> None:
         """Ask for the end."""
         self._asked = True
-        self._wishes.put(None)
+        with suppress(OSError):  # it is full, and so it wakes; or closed, when all has ended
+            self._wake.send(b"\0")
 
     def wait(self) -> None:
         """Return once it was asked for."""
-        self._wishes.get()
+        while not self._asked:
+            self._woken.recv(1)
 
     def hear(self, number: int, _frame: FrameType | None) -> None:
         """Take a signal: end in order, and at once where it is the second."""
@@ -105,11 +107,16 @@ class Ending:
         main = threading.current_thread() is threading.main_thread()
         heard = [each for each in ENDS if main and signal.getsignal(each) is not signal.SIG_IGN]
         before = {each: signal.signal(each, self.hear) for each in heard}
+        woken = signal.set_wakeup_fd(self._wake.fileno(), warn_on_full_buffer=False) if main else -1
         try:
             yield self
         finally:
             for each, handler in before.items():
                 signal.signal(each, handler)
+            if main:
+                signal.set_wakeup_fd(woken)
+            self._woken.close()
+            self._wake.close()
 
 
 class PageConnection(H11Protocol):

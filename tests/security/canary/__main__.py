@@ -11,8 +11,9 @@ import pytest
 SUITES = (
     "tests/handlers",
     "tests/adapters/test_fal_post.py",
+    "tests/simulator/test_adapters.py",
     "tests/simulator/test_pipeline.py",
-    "tests/simulator/test_storage_and_copy.py",
+    "tests/simulator/test_proof_sheet.py",
     "tests/security/canary",
 )
 

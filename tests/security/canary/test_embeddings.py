@@ -7,12 +7,14 @@ import logging
 import pickle
 import random
 from collections.abc import Callable
+from pathlib import Path
 
 import numpy as np
 import pytest
 
 from lora_drop.adapters.faces import OnnxFaces
 from lora_drop.datasets.faces.face import CROP_BYTES
+from tests.security.canary.__main__ import SUITES
 from tests.security.canary.canary_values import CanaryScan, Kind, Place
 from tests.security.canary.embeddings import Embeddings
 from tests.security.canary.plugin import WATCH
@@ -111,3 +113,9 @@ def test_logged_embedding_of_the_adapter_is_found(monkeypatch: pytest.MonkeyPatc
     del WATCH.hits[hits:]  # it was on purpose
     assert WATCH.scan.embeddings.count == before + 4
     assert found == [Kind.EMBEDDING]
+
+
+def test_canary_run_names_what_there_is() -> None:
+    """`make canary` runs every suite that it names."""
+    root = Path(__file__).parents[3]
+    assert [suite for suite in SUITES if not (root / suite).exists()] == []

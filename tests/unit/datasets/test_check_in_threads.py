@@ -11,7 +11,6 @@ from functools import partial
 from typing import Any, override
 
 import pytest
-from PIL import Image
 
 from lora_drop.adapters.decoding_threads import DecodingThreads
 from lora_drop.adapters.pillow import PillowPictures
@@ -25,7 +24,7 @@ from lora_drop.services.photo_queue import MOST_BYTES, MOST_PHOTOS, PhotoQueue, 
 from tests.support.builders import make_archive, make_jpeg
 from tests.support.checking import checked
 from tests.support.faces import NamedFaces, SeeingPictures
-from tests.support.photos import encoded, picture, with_exif
+from tests.support.photos import encoded, noise, picture, with_exif
 from tests.support.pictures import BlindPictures
 
 threads = partial(ThreadPoolExecutor, 4)
@@ -41,7 +40,7 @@ def mixed_archive() -> bytes:
     """Return photos of every format, some of them damaged, turned, small or no photos at all, and a caption."""
     images = {f"{kind}-{n}.{kind}": encoded(picture(700, 500 + n, seed=n), kind)
               for kind in ("JPEG", "PNG", "WEBP", "HEIF", "AVIF", "TIFF") for n in range(3)}  # fmt: skip
-    noisy = encoded(Image.effect_noise((900, 700), 80).convert("RGB"), "JPEG")
+    noisy = encoded(noise(900, 700, 80).convert("RGB"), "JPEG")
     images |= {
         "turned.jpg": with_exif(picture(640, 480, seed=9), "JPEG", 6),
         "cut.jpg": noisy[: len(noisy) // 2],

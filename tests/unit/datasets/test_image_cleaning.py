@@ -14,7 +14,7 @@ from lora_drop.datasets.images.pictures import changes_for, is_lossless
 from lora_drop.datasets.images.png import length_of
 from lora_drop.datasets.images.reading import WholeImage
 from tests.support import photos
-from tests.support.photos import PLACE, chunk, encoded, jpeg_with, picture, png_with, segment
+from tests.support.photos import PLACE, chunk, encoded, jpeg_with, noise, picture, png_with, segment
 
 SECRET = b"the street where she lives"
 PROFILE = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
@@ -194,12 +194,12 @@ def test_doubtful_segments_are_not_cut_out(data: bytes) -> None:
 @pytest.mark.parametrize("step", [1, 7])
 def test_a_marker_never_changes_pixels(step: int) -> None:
     """Each stuffed byte of a scan in turn becomes the beginning of a segment, as damage makes them."""
-    noise = encoded(Image.effect_noise((64, 48), 60), "JPEG", quality=95)
-    scan = range(noise.index(b"\xff\xda"), len(noise))
-    stuffed = [at for at in scan if noise[at : at + 2] == b"\xff\x00"]
+    grained = encoded(noise(64, 48, 60), "JPEG", quality=95)
+    scan = range(grained.index(b"\xff\xda"), len(grained))
+    stuffed = [at for at in scan if grained[at : at + 2] == b"\xff\x00"]
     assert len(stuffed) > 9
     for at in stuffed[::step]:
-        data = noise[: at + 1] + b"\xe1\x00\x09" + noise[at + 4 :]
+        data = grained[: at + 1] + b"\xe1\x00\x09" + grained[at + 4 :]
         header = describe(WholeImage(data))
         if Metadata.HIDDEN not in header.metadata:
             assert photos.pixels(cleaned(data)) == photos.pixels(data)
@@ -233,8 +233,8 @@ def test_profile_and_adobe_transform_are_kept() -> None:
 
 
 def test_a_large_image_comes_in_pieces() -> None:
-    noise = Image.effect_noise((1000, 1000), 90)
-    data = jpeg_with(segment(0xFE, SECRET), image=encoded(noise, "JPEG", quality=100))
+    grained = encoded(noise(1000, 1000, 90), "JPEG", quality=100)
+    data = jpeg_with(segment(0xFE, SECRET), image=grained)
     pieces = list(without_metadata(WholeImage(data), describe(WholeImage(data)).format))
     assert len(data) > PIECE
     assert max(map(len, pieces)) <= PIECE

@@ -114,9 +114,7 @@ def findings_unavailable(photos: int, *, require_one_person: bool) -> FaceFindin
         message=f"Faces were not looked for in these {photos} photos: this stack lacks what that needs, so nothing is said of "
         "whose they are. Who operates it finds in the submit function's log what is missing.",
     )
-    if require_one_person:
-        return FaceFindings((_demanded(problem),))
-    return FaceFindings((), (problem,))
+    return _only(problem, require_one_person=require_one_person)
 
 
 def findings_broken(photos: int, where: str, *, require_one_person: bool) -> FaceFindings:
@@ -126,6 +124,11 @@ def findings_broken(photos: int, where: str, *, require_one_person: bool) -> Fac
         message=f"Looking for the faces in these {photos} photos, or comparing them, broke, which is our mistake ({where}). Nothing is "
         "said of whose they are. Please report it.",
     )
+    return _only(problem, require_one_person=require_one_person)
+
+
+def _only(problem: Problem, *, require_one_person: bool) -> FaceFindings:
+    """Return this as all that is known: an error where one person is required, else a warning."""
     if require_one_person:
         return FaceFindings((_demanded(problem),))
     return FaceFindings((), (problem,))
