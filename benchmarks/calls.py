@@ -1,7 +1,6 @@
 """Topic ``calls``: what one good job asks of AWS and of fal, from its ZIP to its LoRA."""
 
 import json
-import math
 import subprocess
 import sys
 from collections import Counter
@@ -9,6 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from benchmarks.calls_stack import ENVIRONMENT
 from benchmarks.figures import Figure, Goal, Topic
+from benchmarks.growth import exponent
 from benchmarks.peers import environment
 
 JOBS, STEPS = 50, (1, 10, 50)
@@ -77,7 +77,7 @@ def measure() -> Topic:
             "calls.jobs.exponent",
             f"exponent of {', '.join(map(str, STEPS))} jobs",
             "exponent",
-            (_exponent(STEPS, sums),),
+            (exponent(dict(zip(STEPS, sums, strict=True))),),
             goal=Goal(most=1.0),
         ),
         Figure(
@@ -145,12 +145,3 @@ def _of(calls: Counter[str], service: str) -> float:
 
 def _why(calls: Counter[str]) -> str:
     return ", ".join(f"{number} {name}" for name, number in calls.most_common())
-
-
-def _exponent(sizes: Sequence[int], values: Sequence[float]) -> float:
-    """Return the slope of the least squares' line through the logarithms."""
-    xs, ys = [math.log(size) for size in sizes], [math.log(value) for value in values]
-    x, y = sum(xs) / len(xs), sum(ys) / len(ys)
-    return sum((a - x) * (b - y) for a, b in zip(xs, ys, strict=True)) / sum(
-        (a - x) ** 2 for a in xs
-    )

@@ -67,6 +67,13 @@ def test_announced_dataset_has_its_version(place: Place, key: str) -> None:
     assert place.datasets() == [dataset, dataset]
 
 
+def test_backlog_is_what_waits(place: Place) -> None:
+    assert place.inbox.backlog() == 0
+    place.inbox.announce(make_dataset("a.zip"))
+    place.inbox.finish_proof("ada-0123456789")
+    assert place.inbox.backlog() == 2
+
+
 def test_proof_sheet_is_asked_for_by_job(place: Place) -> None:
     place.inbox.finish_proof("ada-0123456789")
     assert place.proofs() == ["ada-0123456789"]

@@ -283,6 +283,9 @@ class MemoryQueue:
     def announce(self, dataset: DatasetVersion) -> None:
         self.datasets.append(dataset)
 
+    def backlog(self) -> int:
+        return len(self.datasets) + len(self.proofs)
+
     def finish_proof(self, job_id: str) -> None:
         self.proofs.append(job_id)
 

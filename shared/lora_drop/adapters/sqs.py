@@ -3,7 +3,7 @@
 import json
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from botocore.exceptions import BotoCoreError, ClientError
 
@@ -13,6 +13,9 @@ from lora_drop.messages import ProofRequest, StatusCheckRequest, StoreRequest, s
 if TYPE_CHECKING:
     from mypy_boto3_lambda import LambdaClient
     from mypy_boto3_sqs import SQSClient
+
+
+_WAITING: Final = "ApproximateNumberOfMessages"
 
 
 class SqsInbox:
@@ -26,6 +29,11 @@ class SqsInbox:
         """Send S3's own notice for a dataset once more."""
         body = json.dumps(s3_notice_for(dataset))
         self._client.send_message(QueueUrl=self._url, MessageBody=body)
+
+    def backlog(self) -> int:
+        """Return ApproximateNumberOfMessages: those that no function has received."""
+        found = self._client.get_queue_attributes(QueueUrl=self._url, AttributeNames=[_WAITING])
+        return int(found["Attributes"][_WAITING])
 
     def finish_proof(self, job_id: str) -> None:
         """Send a ProofRequest to the submitter."""

@@ -29,8 +29,8 @@ from lora_drop.services import copy
 
 # A dataset of a portrait, and what fal makes of it.
 PHOTOS, DATASET_BYTES, LORA_BYTES, STEPS = 40, 63e6, 145e6, 1000
-# Not measured: there was no account. What a call waits for its answer, and what one connection to fal's CDN brings.
-WAIT, COPY_RATE = 10.0, 25e6
+# Not measured: there was no account. What a call waits for its answer.
+WAIT = 10.0
 JOB = ("submit", "webhook", "store", "closing", "jobs")
 LOOKS = 2  # requests to the API for a job: fal's webhook, and one look at it
 THOUSAND, MONTHS = 1000, (10, 1_000_000)
@@ -43,9 +43,15 @@ def billed(rows: Mapping[str, Row], function: str) -> float:
     share = min(1.0, _memory(function) / MB_A_CPU)
     cpu, calls = _of(rows, function, "cpu"), _of(rows, function, "calls")
     if function == "submit":
-        cpu += PHOTOS * rows["cost.photo.cpu"]["median"]
-    copied = 1000 * LORA_BYTES / COPY_RATE if function == "store" else 0.0
+        cpu += 1000 * PHOTOS * rows["check.jpeg.photo.cpu"]["median"]
+    copied = 1000 * _copy_seconds(rows, share) if function == "store" else 0.0
     return float(cpu / share + calls * WAIT + copied)
+
+
+def _copy_seconds(rows: Mapping[str, Row], share: float) -> float:
+    """Return how long a LoRA is copied: as long as connections with limits take, or the CPU on this share of one."""
+    ours = f"copy.limited.{LORA_BYTES / 1e6:.0f}.ours"
+    return float(max(rows[f"{ours}.seconds"]["median"], rows[f"{ours}.cpu"]["median"] / share))
 
 
 def puts(rows: Mapping[str, Row]) -> float:
@@ -121,8 +127,8 @@ backs this page: there was no account. Nothing that AWS gives free is subtracted
 A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB) is uploaded and trained on, the LoRA ({LORA_BYTES / 1e6:.0f} MB) is stored; the job is looked at once. There is no proof sheet.
 The training has {STEPS:,} steps, the fewest that fal bills ([{TRAINER}](trainers.md#{TRAINER})).
 
-A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls and the units
-of DynamoDB. Assumed are {WAIT:.0f} ms for each call, and {COPY_RATE / 1e6:.0f} MB/s for the LoRA. The requests to S3 were measured with small files; the parts in which files of these sizes are sent are added."""
+A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls, the units
+of DynamoDB, and how long the LoRA is copied (with the limits for each connection that [RESULTS.md](../benchmarks/RESULTS.md#copying-a-result) names). Assumed are {WAIT:.0f} ms for each call. The requests to S3 were measured with small files; the parts in which files of these sizes are sent are added."""
 
 
 def _days() -> str:

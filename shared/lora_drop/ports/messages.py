@@ -13,6 +13,9 @@ class Inbox(Protocol):
     def announce(self, dataset: DatasetVersion) -> None:
         """Put a dataset into the inbox once more, as S3 does."""
 
+    def backlog(self) -> int:
+        """Return about how many messages wait to be taken."""
+
     def finish_proof(self, job_id: str) -> None:
         """Ask for the proof sheet of this training: one of its pictures has ended."""
 

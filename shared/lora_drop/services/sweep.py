@@ -47,6 +47,10 @@ class Outbox:
 BOOKMARK = "datasets"
 # S3: an event usually comes within seconds, and "can sometimes take a minute or longer".
 SETTLED_AFTER = timedelta(minutes=5)
+# Messages that wait in the inbox: so many are a burst, and fewer are taken within seconds.
+BACKLOG = 10
+# A queue that is never empty keeps a lost event from being made up for until then.
+BACKLOG_PATIENCE = timedelta(hours=1)
 # Older objects were there before this table: to train all of them at once would be a surprise bill.
 FORGOTTEN_AFTER = timedelta(days=14)
 
@@ -77,7 +81,8 @@ class Sweep:
     def datasets(self, now: datetime) -> SweepResult:
         """Announce every dataset of the next page that no job is for; those of two weeks at most.
 
-        A page a round: a bucket of any size is walked through, and a small one each time.
+        In a burst, young datasets are left alone: their events still wait in the inbox, which each of them announced once
+        more would make longer. A page a round: a bucket of any size is walked through, and a small one each time.
         """
         page = self.shelf.list_page(self.bookmarks.bookmark(BOOKMARK))
         settled = {
@@ -85,12 +90,15 @@ class Sweep:
             for dataset, came in page.datasets
             if SETTLED_AFTER <= now - came < FORGOTTEN_AFTER
         }
-        missing = self.jobs.missing(tuple(settled))
-        for job_id in missing:
-            self.inbox.announce(settled[job_id])
+        lost = [settled[job_id] for job_id in self.jobs.missing(tuple(settled))]
+        if lost and self.inbox.backlog() >= BACKLOG:
+            came = dict(page.datasets)
+            lost = [each for each in lost if now - came[each] >= BACKLOG_PATIENCE]
+        for dataset in lost:
+            self.inbox.announce(dataset)
         # Kept last: if this dies before, the next round lists this page again.
         self.bookmarks.keep_bookmark(BOOKMARK, page.after)
-        return SweepResult(datasets=len(missing))
+        return SweepResult(datasets=len(lost))
 
     def uploads(self, jobs: Iterable[Job], now: datetime) -> SweepResult:
         """End every old multipart upload that no open job may still go on with."""

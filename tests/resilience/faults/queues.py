@@ -109,6 +109,9 @@ class QueuePorts:
     def announce(self, dataset: DatasetVersion) -> None:
         self.inbox.send(json.dumps(s3_notice_for(dataset)))
 
+    def backlog(self) -> int:
+        return len(self.inbox.visible())
+
     def finish_proof(self, job_id: str) -> None:
         self.inbox.send(ProofRequest(proof_of=job_id).model_dump_json())
 

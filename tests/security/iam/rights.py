@@ -53,7 +53,15 @@ OF_TRANSACTIONS = {
     "Delete": "dynamodb:DeleteItem",
     "ConditionCheck": "dynamodb:ConditionCheckItem",
 }
-OF_QUEUES = frozenset({"SendMessage", "ReceiveMessage", "DeleteMessage", "ChangeMessageVisibility"})
+OF_QUEUES = frozenset(
+    {
+        "SendMessage",
+        "ReceiveMessage",
+        "DeleteMessage",
+        "ChangeMessageVisibility",
+        "GetQueueAttributes",
+    }
+)
 
 
 def rights_for(service: str, operation: str, arguments: Arguments) -> Sequence[Right]:

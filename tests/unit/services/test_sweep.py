@@ -11,8 +11,8 @@ from lora_drop.jobs.job import DatasetVersion
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import ABANDONED_AFTER
 from lora_drop.results.copies import Label
-from lora_drop.services.sweep import FORGOTTEN_AFTER, SETTLED_AFTER
-from tests.support.builders import NOW, make_job
+from lora_drop.services.sweep import BACKLOG, BACKLOG_PATIENCE, FORGOTTEN_AFTER, SETTLED_AFTER
+from tests.support.builders import NOW, make_dataset, make_job
 from tests.support.memory import MemoryQueue
 from tests.support.world import World
 
@@ -73,6 +73,23 @@ def test_event_gets_its_time(settled: World, age: timedelta, found: list[str]) -
     lost(settled, "a.zip")
     settled.clock.now = NOW + age
     assert swept(settled) == found
+
+
+@pytest.mark.promise("never get stuck")
+def test_burst_is_not_announced_twice(settled: World) -> None:
+    """In a burst the sweep leaves young datasets alone, whose events still wait in the inbox; after an hour it announces them."""
+    dataset = lost(settled, "a.zip")
+
+    def announced(waiting: int) -> int:
+        settled.queue.datasets[:] = [make_dataset("other.zip")] * waiting
+        settled.reconciler.reconcile()
+        return settled.queue.datasets.count(dataset)
+
+    assert (announced(BACKLOG - 1), announced(BACKLOG)) == (1, 0)
+    settled.clock.now = NOW + BACKLOG_PATIENCE - A_SECOND
+    assert announced(BACKLOG) == 0
+    settled.clock.now = NOW + BACKLOG_PATIENCE
+    assert announced(1000) == 1
 
 
 def test_dataset_with_job_is_left_alone(settled: World) -> None:
