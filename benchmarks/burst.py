@@ -12,8 +12,8 @@ from benchmarks.growth import exponent, measured, started
 SIZES = (100, 1_000, 10_000)
 FLAT, DRAINED = Goal(most=0.1), Goal(most=1.05)
 WHY = (
-    "of the smallest burst half the jobs wait for a slot, of the others nearly all; one that waits is announced once more when its turn comes, and each that "
-    "arrives meanwhile tries the first of the line in vain. What grows besides is the two lists that a round reads, the rows of which are small"
+    "of the smallest burst half the jobs wait for a slot, of the others nearly all, and one that waits is announced once more when its turn comes, and is published "
+    "twice. What grows besides is the two lists that a round reads, the rows of which are small"
 )
 COUNTED: Sequence[tuple[str, str, Any]] = (
     ("cpu", "CPU of all functions a job", "ms"),

@@ -47,7 +47,7 @@ WHY = {
     "(resizing to 512 pixels 6 ms, thumbnail 2, fingerprint, sharpness and colours 4) and SHA-256, segments and captions (3 to 8) "
     "come on top of 17 ms a photo of 12 megapixels",
     "png": "65 ms decode a photo of 3 megapixels; its chunks and their checksums take 41, how it looks 44 (a copy of 512 pixels 20, a "
-    "grey part at a side 20), a caption in 5 MB that nothing is cut out of before 24, SHA-256 4",
+    "grey part at a side 20), SHA-256 4",
     "heic": "two threads decode as fast as the floor's; what is over is Python's lock and the looks",
 }
 HOW = (

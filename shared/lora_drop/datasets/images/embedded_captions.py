@@ -11,10 +11,11 @@ from dataclasses import dataclass
 from lora_drop.datasets.caption_text import MAX_CAPTION, certain_text
 from lora_drop.datasets.images.jpeg import beside_coded_data
 from lora_drop.datasets.images.metadata import MAX_XMP
+from lora_drop.datasets.images.png import beside_pixels
 from lora_drop.datasets.images.reading import Part, WholeImage
 from lora_drop.datasets.images.tags import Tag, Tiff, open_tiff
 
-JPEG = b"\xff\xd8"
+JPEG, PNG = b"\xff\xd8", b"\x89PNG"
 PACKET, PACKET_END = b"<rdf:RDF", b"</rdf:RDF>"
 ELEMENT = re.compile(
     r"<dc:description>\s*<rdf:Alt>\s*<rdf:li[^>]{0,200}>([^<]+)</rdf:li>|<dc:description>([^<]+)<"
@@ -54,6 +55,8 @@ def embedded_caption(data: bytes) -> EmbeddedCaption | None:
     """Return the caption that an image carries; None where it has none, or a camera's default."""
     if data.startswith(JPEG):
         data = beside_coded_data(data)
+    elif data.startswith(PNG):
+        data = beside_pixels(data)
     for kind, find in (("XMP", _xmp), ("IPTC", _iptc), ("EXIF", _exif)):
         text = find(data).replace("\x00", " ").strip()
         if CONTROL.search(text):

@@ -176,6 +176,12 @@ def chunks(source: ImageBytes) -> Iterator[Chunk]:
         yield Chunk(TRAILER, at, at, 0, at)
 
 
+def beside_pixels(data: bytes) -> bytes:
+    """Return all chunks of a PNG but those of its pixels; raises InvalidImageError as ``chunks`` does."""
+    found = chunks(WholeImage(data))
+    return b"".join(data[each.at : each.end] for each in found if each.type != b"IDAT")
+
+
 def kind_of(source: ImageBytes, chunk: Chunk) -> Metadata | None:
     """Return what a chunk carries beside the picture; None for what belongs to it."""
     if chunk.length in PICTURE.get(chunk.type, ()):
