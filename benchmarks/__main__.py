@@ -31,7 +31,7 @@ TOPICS: Mapping[str, str] = {
     "loop": "loop",
 }
 # Measured only where they are named: they take longer than all the others.
-BY_HAND: Mapping[str, str] = {"proofs": "proofs"}
+BY_HAND: Mapping[str, str] = {"emulator": "burst_emulator", "proofs": "proofs"}
 NOTE = (
     "Written by `make bench` from what it measures; [results.json](results.json) has the same figures for programs. "
     "Ours and the peers run in turn on the same bytes; a ratio is of two medians of one run of this machine."

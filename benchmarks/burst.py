@@ -1,7 +1,4 @@
-"""Many datasets at once: ``python -m benchmarks burst``.
-
-A thousand on the emulator, which takes too long for each day: ``python -m tests.resilience.faults.burst --jobs 1000``.
-"""
+"""Many datasets at once: ``python -m benchmarks burst``; a thousand on the emulator: ``python -m benchmarks emulator``."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -1,11 +1,11 @@
-"""``python -m tests.growth burst|list|job [SIZE …]``: what grows with the number of jobs, a line of JSON for each measurement."""
+"""``python -m tests.growth burst|list|job|emulator [SIZE …]``: what grows with the number of jobs, a line of JSON for each measurement."""
 
 import json
 import sys
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from tests.growth import burst, function_costs, lists
+from tests.growth import burst, emulator, function_costs, lists
 
 
 def main() -> None:
@@ -16,6 +16,8 @@ def main() -> None:
         rows = (burst.Burst(each).run() for each in many)
     elif what == "list":
         rows = lists.run(many)
+    elif what == "emulator":
+        rows = map(emulator.run, many)
     else:
         rows = function_costs.run()
     for row in rows:
