@@ -11,7 +11,7 @@ from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.growth import exponent
 from benchmarks.peers import environment
 
-JOBS, STEPS = 50, (1, 10, 50)
+JOBS, STEPS = 20, (1, 5, 20)
 SERVICES = ("dynamodb", "s3", "events", "sqs", "secretsmanager")
 OWN = ("submit", "webhook", "store")
 MOST = 40
@@ -30,13 +30,13 @@ type Phases = Mapping[str, Mapping[str, int]]
 
 
 def measure() -> Topic:
-    """Run 50 jobs, and one with a LoRA of 90 MB."""
-    jobs, fal = _run(JOBS, rank=1)
-    [large], _ = _run(1, rank=16)
-    own = [_own(job) for job in jobs]
-    totals = [float(each.total()) for each in own]
+    """Run 20 jobs, and one with a LoRA of 90 MB."""
+    jobs, fal = run(JOBS, rank=1)
+    [large], _ = run(1, rank=16)
+    own_calls = [own(job) for job in jobs]
+    totals = [float(each.total()) for each in own_calls]
     sums = [sum(totals[:number]) for number in STEPS]
-    warm = own[-1]
+    warm = own_calls[-1]
     scans = sum(name.endswith(".Scan") for job in jobs for phase in job.values() for name in phase)
     figures = [
         Figure(
@@ -91,7 +91,7 @@ def measure() -> Topic:
             "calls.large",
             "AWS calls of a job with a LoRA of 90 MB",
             "calls",
-            (float(_own(large).total()),),
+            (float(own(large).total()),),
         ),
         *_of_rounds(jobs[-1]),
     ]
@@ -120,7 +120,7 @@ def _of_rounds(job: Phases) -> Sequence[Figure]:
     )
 
 
-def _run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
+def run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
     """Return the calls of each job by phase, and its requests to fal."""
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
         [sys.executable, "-m", "benchmarks.calls_run", str(jobs), str(rank)],
@@ -135,7 +135,8 @@ def _run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
     return [line["calls"] for line in lines], [line["fal"] for line in lines]
 
 
-def _own(job: Phases) -> Counter[str]:
+def own(job: Phases) -> Counter[str]:
+    """Return the calls of submit, webhook and store."""
     return sum((Counter(job[phase]) for phase in OWN), Counter[str]())
 
 

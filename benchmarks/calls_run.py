@@ -139,13 +139,14 @@ def pipeline(rank: int) -> Iterator[Pipeline]:
         stack.enter_context(patch.dict(os.environ, ENVIRONMENT))
         os.environ.update(furnish())
         stack.enter_context(calls.noted())
-        stack.enter_context(
-            patch.object(
-                httpx.HTTPTransport, "handle_request", lambda _, request: fal.answer(request)
-            )
-        )
-        from lora_drop.bootstrap.base import Bootstrap  # noqa: PLC0415  # after the environment
+        from lora_drop.adapters.download_connections import FileTransport  # noqa: PLC0415  # after the environment
+        from lora_drop.bootstrap.base import Bootstrap  # noqa: PLC0415
 
+        for transport in (httpx.HTTPTransport, FileTransport):
+            answer = patch.object(
+                transport, "handle_request", lambda _, request: fal.answer(request)
+            )
+            stack.enter_context(answer)
         stack.enter_context(patch.object(Bootstrap, "clock", clock))
         yield Pipeline(fal, clock, calls)
 

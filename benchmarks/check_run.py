@@ -8,7 +8,6 @@ all cores, while it reads the next range.
 import io
 import json
 import os
-import resource
 import sys
 import tempfile
 import time
@@ -20,6 +19,8 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from PIL import Image
+
+from benchmarks.memory import peak
 
 DRAFT = (512, 512)
 WINDOW = 4 * 1024**2
@@ -241,7 +242,7 @@ def main(name: str, place: str, *more: str) -> None:
         (floor if name == "floor" else PEERS[name])(place)
         measured["seconds"] = time.perf_counter() - began
         measured["cpu"] = time.process_time() - before
-    measured["mib"] = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+    measured["mib"] = peak() / 1024**2
     print(json.dumps(measured))
 
 

@@ -1,5 +1,6 @@
 """Cold start of each function, beside a bare handler with the same clients, and the size of its artifact."""
 
+import os
 import tempfile
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,11 +22,10 @@ MEMORY = 512  # of a function for which the template says nothing else
 MOST, MOST_OF_SUBMIT = 60, 220
 HOW = (
     "Each artifact is built as `sam build` builds it and started in Lambda's image of Python 3.13 under the runtime interface emulator, with the memory "
-    "of template.yaml and memory / 1,769 MB of a CPU from the first moment on (Lambda may give more while a function starts, so seconds are the most "
-    "that it takes). A run is a new container: from when the emulator waits for an event to the first answer. AWS is a server on this machine that "
+    "of template.yaml and one CPU (Lambda says of its own only that 1,769 MB have one, and gives a function that starts more than its share). A run is a new container: from when the emulator waits for an event to the first answer. AWS is a server on this machine that "
     "holds nothing, so an event is answered from what is not there: each function reads its settings, builds its services and makes signed requests. "
     "The bare handler lies beside the same artifact: the same libraries, one client of each of its services, Powertools' Logger, Metrics and what "
-    "resolves its kind of event, and one signed request. Ours and bare in turn; functions with less than one CPU two at a time."
+    "resolves its kind of event, and one signed request. Ours and bare in turn, two functions at a time."
 )
 WHY = (
     "boto3, Pydantic and Powertools are two thirds of it on both sides; of the rest most are our own modules, which are made of dataclasses and models "
@@ -64,6 +64,7 @@ def _starts(artifacts: Mapping[str, Path], layer: Path) -> Iterator[Figure]:
                         handler,
                         function.first_event,
                         memory=memory[function.name],
+                        cpus=1.0,
                         variables={**VARIABLES, "AWS_ENDPOINT_URL": aws},
                         beside=layer,
                     )
@@ -72,12 +73,9 @@ def _starts(artifacts: Mapping[str, Path], layer: Path) -> Iterator[Figure]:
                     runs[which].append(started)
             return runs
 
-        # Submit has a whole CPU; two of the others have one together.
-        large, *others = FUNCTIONS
-        found = {large.name: runs_of(large)}
-        with ThreadPoolExecutor(2) as pool:
-            names = [each.name for each in others]
-            found |= dict(zip(names, pool.map(runs_of, others), strict=True))
+        with ThreadPoolExecutor(len(os.sched_getaffinity(0))) as pool:
+            names = [each.name for each in FUNCTIONS]
+            found = dict(zip(names, pool.map(runs_of, FUNCTIONS), strict=True))
     for name, runs in found.items():
         yield from _figures(name, runs, memory[name])
 

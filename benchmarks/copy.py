@@ -18,12 +18,14 @@ from awscrt.checksums import crc64nvme
 
 from benchmarks.copy_ends import Ends, Place, ends
 from benchmarks.figures import Figure, Goal, Topic
+from benchmarks.memory import peak
 from benchmarks.peers import environment, program
 from lora_drop.simulator.lora import WrittenFile, write_lora
 
 BUCKET = "models"
 MIB = 2**20
 MEMORY = 48  # MiB above rest, at any size
+LOOK = 0.005  # seconds between two looks at another program
 OURS = "ours"
 PYTHON = ("upload_fileobj", "obstore_put", "crt_put")
 # From 16 MiB on rclone reads in parts of this size over four connections; by default from 256 MiB on.
@@ -167,14 +169,20 @@ class Bench:
         command = [program("rclone"), *options, source, f"s3:{BUCKET}/{key}"]
         begun = time.monotonic()
         with subprocess.Popen(command, env=self._environment(target)) as process:  # noqa: S603
-            _, status, used = os.wait4(process.pid, 0)
+            memory = 0
+            while True:
+                memory = max(memory, peak(process.pid))
+                ended, status, used = os.wait4(process.pid, os.WNOHANG)
+                if ended:
+                    break
+                time.sleep(LOOK)
             process.returncode = os.waitstatus_to_exitcode(status)
         if process.returncode:
             sys.exit(f"{name} ended with {process.returncode}")
         return {
             "seconds": time.monotonic() - begun,
             "cpu": used.ru_utime + used.ru_stime,
-            "memory": used.ru_maxrss * 1024,
+            "memory": memory,
         }
 
     def figures(self, case: Case) -> Iterator[Figure]:

@@ -6,12 +6,11 @@ A small file is copied before, so that everything is loaded and connected when t
 import importlib
 import json
 import os
-import resource
 import sys
 import time
-from pathlib import Path
 
-KIB = 1024
+from benchmarks.memory import at_rest, peak
+
 # Each is a function `(url) -> (key) -> SHA-256 or nothing`.
 PROGRAMS = {
     "ours": "copy_ours",
@@ -19,12 +18,6 @@ PROGRAMS = {
     "obstore_put": "copy_peers",
     "crt_put": "copy_peers",
 }
-
-
-def at_rest() -> int:
-    """Return the memory that this process has now, in bytes."""
-    pages = int(Path("/proc/self/statm").read_text().split()[1])
-    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def main(program: str, url: str, small: str, key: str) -> None:
@@ -37,8 +30,7 @@ def main(program: str, url: str, small: str, key: str) -> None:
     sha256 = copy(key)
     seconds = time.monotonic() - begun
     cpu = time.process_time() - used
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * KIB
-    said = {"seconds": seconds, "cpu": cpu, "memory": peak - rest, "sha256": sha256 or ""}
+    said = {"seconds": seconds, "cpu": cpu, "memory": peak() - rest, "sha256": sha256 or ""}
     print(json.dumps(said), flush=True)
     os._exit(0)  # obstore's threads abort the process when they are ended
 

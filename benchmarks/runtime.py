@@ -1,8 +1,7 @@
-"""A function's container: Lambda's image of Python and SAM's interface emulator, with the CPU and memory of the function.
+"""A function's container: Lambda's image of Python and SAM's interface emulator, with the memory of the function and a share of a CPU, in slices of 20 ms.
 
-Lambda gives a function one CPU for 1,769 MB (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html). The
-container has that share from its first moment on, in slices of 20 ms. While a function starts, Lambda may give it more:
-the seconds are then the most that it takes.
+Lambda gives a function one CPU for 1,769 MB (https://docs.aws.amazon.com/lambda/latest/dg/configuration-memory.html), and may give
+it more while it starts.
 """
 
 import http.client
@@ -87,9 +86,14 @@ def first_answer(
     memory: int,
     variables: Mapping[str, str],
     beside: Path | None = None,
+    cpus: float | None = None,
 ) -> Started:
-    """Start a container of a function with so many MB, and return what its first answer took; ``beside`` is on its path as a layer is."""
-    with _container(artifact, handler, memory, variables, beside) as (name, port):
+    """Start a container of a function with so many MB, and return what its first answer took; ``beside`` is on its path as a layer is.
+
+    It has so many CPUs, and its memory's share of one without.
+    """
+    cpus = cpus or memory / MB_A_CPU
+    with _container(artifact, handler, memory, cpus, variables, beside) as (name, port):
         _ready(port)
         began = time.perf_counter()
         answer = json.loads(_request(port, "POST", INVOCATIONS, json.dumps(event)))
@@ -100,12 +104,17 @@ def first_answer(
 
 @contextmanager
 def _container(
-    artifact: Path, handler: str, memory: int, variables: Mapping[str, str], beside: Path | None
+    artifact: Path,
+    handler: str,
+    memory: int,
+    cpus: float,
+    variables: Mapping[str, str],
+    beside: Path | None,
 ) -> Iterator[tuple[str, int]]:
     mounts = {artifact: TASK, _emulator(): EMULATOR, **({beside: LAYER} if beside else {})}
     name = _docker(
         *("run", "--detach", "--publish", "127.0.0.1:0:8080", "--entrypoint", EMULATOR),
-        *("--cpu-period", str(SLICE), "--cpu-quota", str(SLICE * memory // MB_A_CPU)),
+        *("--cpu-period", str(SLICE), "--cpu-quota", str(round(SLICE * cpus))),
         *("--memory", f"{memory}m"),
         *(word for of, to in mounts.items() for word in ("--volume", f"{of.absolute()}:{to}:ro")),
         *(f"--env={key}={value}" for key, value in {**VARIABLES, **variables}.items()),

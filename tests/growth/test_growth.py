@@ -1,7 +1,12 @@
 """What a page, a round and a job cost does not grow with the number of jobs; `make bench` measures it at larger sizes."""
 
+import json
+import subprocess
+import sys
+
 import pytest
 
+from lora_drop.local.tools import ROOT
 from tests.growth.burst import Burst
 from tests.growth.lists import LIMIT, PAGES, Lists
 
@@ -33,3 +38,15 @@ def test_round_makes_no_call_for_a_waiting_job() -> None:
     assert (
         many.of_rounds[4] == few.of_rounds[4]
     )  # 25 minutes after the drop, before the first has ended
+
+
+MOST_CALLS, OWN = 40, ("submit", "webhook", "store")
+
+
+def test_job_makes_forty_calls_at_most() -> None:
+    """A warm stack makes at most 40 calls to AWS for a job that goes well, and none of them is a scan."""
+    line = [sys.executable, "-m", "benchmarks.calls_run", "2", "1"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603  # our own words
+    calls = json.loads(done.stdout.splitlines()[-1])["calls"]
+    assert sum(sum(calls[phase].values()) for phase in OWN) <= MOST_CALLS
+    assert not [name for phase in calls.values() for name in phase if "Scan" in name]
