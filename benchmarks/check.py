@@ -165,13 +165,12 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes]) -> Iterator[Fi
 
 
 def _large(place: Place, originals: Sequence[bytes], size: int, runs: int) -> Iterator[Figure]:
-    """Yield so many megabytes of JPEGs in S3, beside the two fastest peers where there is time for several runs."""
+    """Yield so many megabytes of JPEGs in S3."""
     file = place.folder / f"jpeg.{size}.zip"
     count = write_archive(file, "jpeg", list(originals), size * MB)
     address = place.add(file)
     file.unlink()
-    names = ("floor", "ours", *(("download", "stream_unzip") if runs > 1 else ()))
-    found = place.in_turn(address, names, runs)
+    found = place.in_turn(address, ("floor", "ours"), runs)
     key, of = f"check.jpeg.{size}.s3", f"{count} JPEG photos, {size} MB, in S3"
     yield from _seconds(key, of, found, why=WHY["jpeg"])
     yield Figure(

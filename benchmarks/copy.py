@@ -80,7 +80,7 @@ PARTS = "rclone_copyto_parts"
 CASES = (
     Case("full.145", "145 MB", 145, (OURS, *PYTHON, *RCLONE), runs=5),
     Case("limited.145", "145 MB, with limits", 145, (OURS, PARTS, "rclone_copyurl"), runs=5),
-    Case("full.1500", "1.5 GB", 1500, (OURS, "rclone_copyurl", PARTS), runs=2),
+    Case("full.1500", "1.5 GB", 1500, (OURS, PARTS), runs=2),
     Case("limited.1500", "1.5 GB, with limits", 1500, (OURS, PARTS), runs=1),
 )
 RANKS = {145: 26, 1500: 267}  # of a FLUX LoRA of about so many MB
