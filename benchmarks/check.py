@@ -130,7 +130,9 @@ def _seconds(key: str, of: str, found: Measured, *, why: str) -> Iterator[Figure
     floor, least = f"{key}.floor.seconds", _runs(found, "floor", "seconds")
     yield Figure(floor, f"{of}: the floor", "s", least)
     ours = _runs(found, "ours", "seconds")
-    why = "" if FLOOR.holds(median(ours) / median(least)) else why
+    cpu = (median(_runs(found, name, "cpu")) for name in ("ours", "floor"))
+    measured = "CPU {:.2f} s, of the floor {:.2f} s: ".format(*cpu)
+    why = "" if FLOOR.holds(median(ours) / median(least)) else measured + why
     yield Figure(f"{key}.ours.seconds", f"{of}: ours", "s", ours, floor, FLOOR, why)
     for name, says in PEERS.items():
         if name in found:

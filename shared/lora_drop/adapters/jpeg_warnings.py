@@ -21,7 +21,6 @@ BEHIND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 PADDING = 16  # zero bytes behind the last pixel, as webcams write them
 OF_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
 COLOURS = {"L": "GRAY", "RGB": "RGB"}  # of Pillow's modes
-START = b"\xff\xd8"
 # JFIF 1.01 without a thumbnail: with it the numbers are YCbCr, whatever else a file says (jdapimin.c, default_decompress_parms).
 JFIF_HEADER = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
@@ -32,14 +31,13 @@ def sound_pixels(source: ImageBytes, size: tuple[int, int], mode: str) -> NDArra
     They are the pixels that Pillow has: both are libjpeg-turbo, and a test compares them. None where there is anything to
     say of the picture, or where simplejpeg has no such size: Pillow, and ``check_coded_data``, have the last word.
     """
-    picture = coded_picture(source)
+    picture = coded_picture(source, jfif_header=JFIF_HEADER)
     if mode not in COLOURS or picture.lossless:
         return None
-    header = START + JFIF_HEADER if picture.jfif else START
     width, height = size
     try:
         pixels = simplejpeg.decode_jpeg(
-            header + picture.data.removeprefix(START),
+            picture.data,
             COLOURS[mode],
             min_height=height,
             min_width=width,

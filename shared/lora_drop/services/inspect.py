@@ -204,7 +204,7 @@ class _Inspection:
                 return QueuedPhoto(member, other_file(member))
             if kind in PHOTOS and member.size > MAX_IMAGE_BYTES:
                 return QueuedPhoto(member, image_too_large(member), refused=True)
-            data = head + content.read() if kind in PHOTOS else head
+            data = b"".join((head, *content)) if kind in PHOTOS else head
             header = describe(WholeImage(data))
             check_size(header)
         except InvalidImageError as invalid:

@@ -163,18 +163,20 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
 class CodedPicture:
     """What a decoder needs of a JPEG and no more; it has an end marker now.
 
-    ``ended``: whether it had one. ``jfif``: whether the file has JFIF's header, which is left out. ``lossless``: whether
-    the marker of a lossless frame is anywhere in it; it cannot lie within coded data (T.81, B.1.1.5).
+    ``ended``: whether it had one. ``lossless``: whether the marker of a lossless frame is anywhere in it; it cannot lie
+    within coded data (T.81, B.1.1.5).
     """
 
     data: bytes
     ended: bool
-    jfif: bool
     lossless: bool
 
 
-def coded_picture(source: ImageBytes) -> CodedPicture:
-    """Return the picture of a JPEG without what else is in the file; raises InvalidImageError as ``segments`` does."""
+def coded_picture(source: ImageBytes, *, jfif_header: bytes = b"") -> CodedPicture:
+    """Return the picture of a JPEG without what else is in the file; raises InvalidImageError as ``segments`` does.
+
+    A file that has JFIF's header has this one in its place.
+    """
     parts, ended, jfif, lossless = [], False, False, False
     for segment in segments(source):
         if segment.marker in PICTURE or segment.marker == APP14:
@@ -183,8 +185,10 @@ def coded_picture(source: ImageBytes) -> CodedPicture:
             ended = ended or segment.marker == END
             lossless = lossless or (segment.marker != ENTROPY and LOSSLESS_FRAME in part)
         jfif = jfif or is_jfif(source, segment)
+    start, *others = parts
+    head = (start, jfif_header) if jfif else (start,)
     end = b"" if ended else bytes((0xFF, END))
-    return CodedPicture(b"".join(parts) + end, ended, jfif, lossless)
+    return CodedPicture(b"".join((*head, *others, end)), ended, lossless)
 
 
 def beside_coded_data(data: bytes) -> bytes:
