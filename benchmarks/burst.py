@@ -14,7 +14,7 @@ HOW = (
     "clock that is set. One run of each size, which is thousands of jobs; the CPU is of the services and those fakes."
 )
 WHY = (
-    "of the smallest burst half the jobs wait for a slot, of the others nearly all, and one that waits is announced once more when its turn comes, and is published "
+    "from the smallest burst to the largest, calls a job go from {calls[0]:.0f} to {calls[1]:.0f} and rows read from {rows[0]:.0f} to {rows[1]:.0f}. Of the smallest burst half the jobs wait for a slot, of the others nearly all, and one that waits is announced once more when its turn comes, and is published "
     "twice. What grows besides is the two lists that a round reads, the rows of which are small"
 )
 COUNTED: Sequence[tuple[str, str, Any]] = (
@@ -56,5 +56,6 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
         yield from of_size(row)
     for name, what in (("cpu", "CPU a job"), ("calls", "calls a job")):
         grows = exponent({row["jobs"]: row[name] for row in rows})
-        key, why = f"burst.{name}.exponent", "" if FLAT.holds(grows) else WHY
+        ends = {each: [rows[0][each], rows[-1][each]] for each in ("calls", "rows")}
+        key, why = f"burst.{name}.exponent", "" if FLAT.holds(grows) else WHY.format(**ends)
         yield Figure(key, what, "exponent", (grows,), goal=FLAT, why=why)

@@ -19,6 +19,7 @@ import boto3
 
 from benchmarks import peers
 from benchmarks.check_archives import MB, photos, write_archive, write_hopeless
+from benchmarks.check_profile import profile
 from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.lambda_cost import sweep
 from benchmarks.s3_server import s3_server
@@ -42,14 +43,6 @@ PEERS = {
 }
 FLOOR = Goal(most=1.15)
 KINDS = {"jpeg": "JPEG", "png": "PNG", "heic": "HEIC"}
-WHY = {
-    "jpeg": "the decoding is as fast as the floor's, but a floor of a draft decode makes nothing of the picture: what is looked at "
-    "(resizing to 512 pixels 6 ms, thumbnail 2, fingerprint, sharpness and colours 4) and SHA-256, segments and captions (3 to 8) "
-    "come on top of 17 ms a photo of 12 megapixels",
-    "png": "65 ms decode a photo of 3 megapixels; its chunks and their checksums take 41, how it looks 44 (a copy of 512 pixels 20, a "
-    "grey part at a side 20), SHA-256 4",
-    "heic": "two threads decode as fast as the floor's; what is over is Python's lock and the looks",
-}
 HOW = (
     "Photos of 12 megapixels (PNG: 3) with a sensor's noise, each file another one. The floor: ranged GETs of 4 MiB, one ahead, inflate, CRC "
     "and draft decode on all cores, and nothing else; the peers verify the CRC and decode in a draft as well, one photo after the "
@@ -111,10 +104,11 @@ def measure() -> Topic:
     originals = {kind: photos(kind) for kind in KINDS}
     figures: list[Figure] = []
     with _place() as place:
+        why = {kind: profile(photographed[0]) for kind, photographed in originals.items()}
         for kind, photographed in originals.items():
-            figures += _of_kind(place, kind, photographed)
-        figures += _large(place, originals["jpeg"], 500, 3)
-        figures += _large(place, originals["jpeg"], 2000, 1)
+            figures += _of_kind(place, kind, photographed, why[kind])
+        figures += _large(place, originals["jpeg"], 500, 3, why["jpeg"])
+        figures += _large(place, originals["jpeg"], 2000, 1, why["jpeg"])
         figures += _hopeless(place, originals["jpeg"])
         figures += _heic_in_time(place, originals["heic"])
     figures += sweep(_cpu(figures, "jpeg"), _cpu(figures, "heic"))
@@ -131,7 +125,7 @@ def _seconds(key: str, of: str, found: Measured, *, why: str) -> Iterator[Figure
     yield Figure(floor, f"{of}: the floor", "s", least)
     ours = _runs(found, "ours", "seconds")
     cpu = (median(_runs(found, name, "cpu")) for name in ("ours", "floor"))
-    measured = "CPU {:.2f} s, of the floor {:.2f} s: ".format(*cpu)
+    measured = "CPU {:.2f} s, of the floor {:.2f} s. ".format(*cpu)
     why = "" if FLOOR.holds(median(ours) / median(least)) else measured + why
     yield Figure(f"{key}.ours.seconds", f"{of}: ours", "s", ours, floor, FLOOR, why)
     for name, says in PEERS.items():
@@ -140,14 +134,14 @@ def _seconds(key: str, of: str, found: Measured, *, why: str) -> Iterator[Figure
             yield Figure(f"{key}.{name}.seconds", f"{of}: {says}", "s", runs, floor)
 
 
-def _of_kind(place: Place, kind: str, originals: Sequence[bytes]) -> Iterator[Figure]:
+def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> Iterator[Figure]:
     """Yield 50 MB of one format, as a file and in S3; JPEGs with the peers and with faces as well."""
     file = place.folder / f"{kind}.50.zip"
     count = write_archive(file, kind, list(originals), 50 * MB)
     of = f"{count} {KINDS[kind]} photos, 50 MB"
     if kind == "jpeg":
         local = place.in_turn(str(file), ("floor", "ours", "ours faces"))
-        yield from _seconds(f"check.{kind}.50.file", f"{of}, a file", local, why=WHY[kind])
+        yield from _seconds(f"check.{kind}.50.file", f"{of}, a file", local, why=why)
         faces = _runs(local, "ours faces", "seconds")
         says = f"{of}, a file: ours with the search for faces"
         yield Figure(
@@ -156,7 +150,7 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes]) -> Iterator[Fi
         cpu = _runs(local, "ours faces", "cpu")
     names = ("floor", "ours", *(PEERS if kind == "jpeg" else ()))
     found = place.in_turn(place.add(file), names, RUNS if kind != "heic" else 3)
-    yield from _seconds(f"check.{kind}.50.s3", f"{of}, in S3", found, why=WHY[kind])
+    yield from _seconds(f"check.{kind}.50.s3", f"{of}, in S3", found, why=why)
     cpu = cpu if kind == "jpeg" else _runs(found, "ours", "cpu")
     says = f"CPU of one {KINDS[kind]} photo" + (" with faces" if kind == "jpeg" else "")
     yield Figure(f"check.{kind}.photo.cpu", says, "s", tuple(each / count for each in cpu))
@@ -166,7 +160,9 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes]) -> Iterator[Fi
     file.unlink()
 
 
-def _large(place: Place, originals: Sequence[bytes], size: int, runs: int) -> Iterator[Figure]:
+def _large(
+    place: Place, originals: Sequence[bytes], size: int, runs: int, why: str
+) -> Iterator[Figure]:
     """Yield so many megabytes of JPEGs in S3."""
     file = place.folder / f"jpeg.{size}.zip"
     count = write_archive(file, "jpeg", list(originals), size * MB)
@@ -174,7 +170,7 @@ def _large(place: Place, originals: Sequence[bytes], size: int, runs: int) -> It
     file.unlink()
     found = place.in_turn(address, ("floor", "ours"), runs)
     key, of = f"check.jpeg.{size}.s3", f"{count} JPEG photos, {size} MB, in S3"
-    yield from _seconds(key, of, found, why=WHY["jpeg"])
+    yield from _seconds(key, of, found, why=why)
     yield Figure(
         f"{key}.ours.memory", f"{of}: memory at its peak, ours", "MiB", _runs(found, "ours", "mib"),
         "check.jpeg.50.s3.ours.memory", Goal(most=1.15),
