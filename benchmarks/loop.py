@@ -34,7 +34,7 @@ KEYS = ("venv", "emulator", "simulator", "build", "deploy", "job")  # of the par
 FOREIGN = ("LORA_DROP_", "MAKE", "MFLAGS", "PYTHON", "TOPICS", "VIRTUAL_ENV")
 HOW = (
     "A clone of this repository with a state folder of its own. `make demo` makes .venv, builds, starts and deploys the stack, "
-    f"trains (six seconds of simulated training) and ends it: {DEMOS} clones, one after the other, for each takes most of a minute; "
+    f"trains (three seconds of simulated training) and ends it: {DEMOS} clones, one after the other, for each takes most of a minute; "
     "with warm caches of uv and pip. `up` and `down` are of the built stack. The start times are CPU time, in turn with a Python that does "
     "nothing or imports typer and rich alone."
 )

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 COMING_UP = "bringing the stack up: one to two minutes the first time, seconds after that"
 DEMO_TIMEOUT = 180.0  # seconds
 PROOF_TIMEOUT, PROOF_ROUND = 60.0, 1.0  # seconds
-DEMO_TRAINING = 6.0  # seconds: long enough to see it
+DEMO_TRAINING = 3.0  # seconds: long enough to see it
 
 # No `type` statement: typer looks into none, and would show neither the help nor the placeholder.
 Pictures = Annotated[
