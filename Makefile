@@ -80,6 +80,7 @@ $(PEERS): requirements-bench.txt | $(VENV)
 
 bench: venv $(PEERS)
 	@$(RUN) python -m benchmarks $(TOPICS)
+	@$(RUN) python -m lora_drop.dev.docs # the pages that have these figures
 
 bench-faces: venv
 	@$(RUN) python -m benchmarks.faces

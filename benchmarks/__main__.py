@@ -9,12 +9,13 @@ import os
 import platform
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from benchmarks.figures import Topic
+from lora_drop.dev.figures import with_unit
 
 HERE = Path(__file__).parent
 RESULTS, TABLES = HERE / "results.json", HERE / "RESULTS.md"
@@ -38,7 +39,7 @@ BY_HAND: Mapping[str, str] = {
 }
 NOTE = (
     "Written by `make bench` from what it measures; [results.json](results.json) has the same figures for programs. "
-    "Ours and the peers run in turn on the same bytes; a ratio is of two medians of one run of this machine."
+    "Ours and the peers run in turn on the same bytes. *Ratio*: a median by another one of the same run; where there is one, the *goal* is of it, and of the median where there is none."
 )
 
 
@@ -59,15 +60,17 @@ def machine() -> Mapping[str, str]:
 
 def tables(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of RESULTS.md."""
-    yield from ("# What it costs, beside everything else", "", NOTE, "")
+    yield from ("# Time, memory, calls and dollars, beside what else there is", "", NOTE, "")
+    yield from (*_summary(results["topics"].values()), "")
     for name, topic in results["topics"].items():
         on = results["machines"][topic["machine"]]
+        command = f"python -m benchmarks {name}" if name in BY_HAND else f"make bench TOPICS={name}"
         yield from (f"## {topic['title']}", "", topic["how"], "")
-        yield f"`make bench TOPICS={name}`, {topic['seconds']:.0f} s on {topic['date']}: {on['processor']}, {on['cores']} cores."
+        yield f"`{command}`, {topic['seconds']:.0f} s on {topic['date']}: {on['processor']}, {on['cores']} cores."
         yield from ("", "| | median | least to most | runs | ratio | goal | holds |")
         yield "|---|---|---|---|---|---|---|"
         for row in topic["figures"].values():
-            yield from _row(row)
+            yield from _row(row, topic["figures"])
         yield ""
         yield from (
             f"- {row['says']}: {row['why']}" for row in topic["figures"].values() if "why" in row
@@ -75,12 +78,27 @@ def tables(results: Mapping[str, Any]) -> Iterator[str]:
         yield ""
 
 
-def _row(row: Mapping[str, Any]) -> Iterator[str]:
-    ratio = f"{row['ratio']:.3g}" if "ratio" in row else ""
+def _summary(topics: Iterable[Mapping[str, Any]]) -> Iterator[str]:
+    """Say how many goals hold, and name those that do not."""
+    rows = [(topic, row) for topic in topics for row in topic["figures"].values() if "goal" in row]
+    missed = [(topic, row) for topic, row in rows if not row["holds"]]
+    held = len(rows) - len(missed)
+    yield f"{held} of {len(rows)} goals hold. Below its table each of the others has where the time goes:"
+    yield ""
+    for topic, row in missed:
+        ratio, median = row.get("ratio"), with_unit(row["median"], row["unit"])
+        found = f"{ratio:.3g} times" if ratio else median
+        yield f"- {topic['title']}, {row['says']}: {found}, goal {row['goal']}"
+
+
+def _row(row: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    peer = figures[row["peer"]]["says"].rpartition(": ")[2] if "peer" in row else ""
+    ratio = f"{row["ratio"]:.3g} times {peer}" if peer else ""
     holds = {True: "yes", False: "**no**", None: ""}[row.get("holds")]
     spread = f"{row['min']:g} to {row['max']:g}" if row["runs"] > 1 else ""
+    median = with_unit(row["median"], row["unit"])
     yield (
-        f"| {row['says']} | {row['median']:g} {row['unit']} | {spread} | {row['runs']} | {ratio} "
+        f"| {row['says']} | {median} | {spread} | {row['runs']} | {ratio} "
         f"| {row.get('goal', '')} | {holds} |"
     )
 
@@ -110,6 +128,9 @@ def main(names: list[str]) -> None:
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
         TABLES.write_text("\n".join(tables(results)).rstrip() + "\n")
         print("\n".join(tables({**results, "topics": {name: results["topics"][name]}})), flush=True)
+    print(
+        "Written: benchmarks/results.json and RESULTS.md, and by make the pages with figures. `git checkout benchmarks docs README.md` puts back what was there."
+    )
 
 
 if __name__ == "__main__":

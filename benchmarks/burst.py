@@ -14,8 +14,8 @@ HOW = (
     "clock that is set. One run of each size, which is thousands of jobs; the CPU is of the services and those fakes."
 )
 WHY = (
-    "from the smallest burst to the largest, calls a job go from {calls[0]:.0f} to {calls[1]:.0f} and rows read from {rows[0]:.0f} to {rows[1]:.0f}. Of the smallest burst half the jobs wait for a slot, of the others nearly all, and one that waits is announced once more when its turn comes, and is published "
-    "twice. What grows besides is the two lists that a round reads, the rows of which are small"
+    "from the smallest burst to the largest, calls a job go from {calls[0]:.0f} to {calls[1]:.0f} and rows read from {rows[0]:.0f} to {rows[1]:.0f}. Of the smallest burst half the jobs wait for a slot, of the others nearly all, and one that waits takes two calls of submit: one checks it, the other sends it when its turn comes. "
+    "What grows besides is the two lists that a round reads: of open jobs, and of those that wait"
 )
 COUNTED: Sequence[tuple[str, str, Any]] = (
     ("cpu", "CPU of all functions a job", "ms"),

@@ -106,14 +106,14 @@ def _of_rounds(job: Phases) -> Sequence[Figure]:
         ),
         Figure(
             "calls.round.job",
-            "and of each job that it finds at work",
+            "and, once for a job, of the round that finds it at work",
             "calls",
             (float(sum(job["round"].values()) - idle),),
             why=ROUND,
         ),
         Figure(
             "calls.round.closing",
-            "and of each job that has ended, until it is closed",
+            "and of all rounds together for a job that has ended, until it is closed",
             "calls",
             (float(sum(job["afterwards"].values()) - 2 * idle),),
         ),

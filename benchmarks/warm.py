@@ -45,10 +45,9 @@ def measure() -> Topic:
         ),
         Figure(
             "warm.webhook.calls",
-            "eight signed requests alone, by boto3",
+            "of it within its calls to AWS",
             "ms",
             calls,
-            peer="warm.webhook.bare",
         ),
     )
     return Topic("warm", "Warm handlers", HOW, figures)

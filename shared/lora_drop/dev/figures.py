@@ -82,12 +82,13 @@ def _table(prefixes: list[str], rows: Mapping[str, Row]) -> Iterator[str]:
     if not found:
         yield UNMEASURED.format(prefixes[0].partition(".")[0])
         return
-    peers = any("ratio" in row for row in found)
-    yield f"| | measured |{' beside it |' * peers}"
-    yield f"|---|---|{'---|' * peers}"
+    peers, goals = (any(what in row for row in found) for what in ("ratio", "goal"))
+    yield f"| | measured |{' beside it |' * peers}{' goal |' * goals}"
+    yield f"|---|---|{'---|' * peers}{'---|' * goals}"
     for row in found:
         ratio = shown(row, "ratio") if "ratio" in row else ""
-        yield f"| {row['says']} | {shown(row)} |{f' {ratio} |' * peers}"
+        goal = f"{row['goal']}: {'held' if row['holds'] else '**missed**'}" if "goal" in row else ""
+        yield f"| {row['says']} | {shown(row)} |{f' {ratio} |' * peers}{f' {goal} |' * goals}"
 
 
 def pages() -> Iterator[Path]:

@@ -54,7 +54,7 @@ list, page by page. Who looks at a waiting job has those before it counted, so t
 
 ## What was measured
 
-*Its p50 over the jobs*, and the last two lines, say how a number grows: they are exponents of the number of jobs, 0 for no growth and 1 for growth in proportion.
+*Its p50 over the jobs*, *CPU a job* and *calls a job* without a number of jobs say how a number grows: they are exponents of the number of jobs, 0 for no growth and 1 for growth in proportion.
 
 <!-- figures: burst. emulator. list. -->
 <!-- end -->"""
@@ -126,7 +126,7 @@ def _of_dynamodb(rows: Mapping[str, Row]) -> Iterator[Bound]:
     yield Bound(what, 1000, slots, "units", _DYNAMODB)
     for name, most in (("write", 1000), ("read", 3000)):
         used = float(rows[f"burst.1000.{name}_units"]["median"])
-        what = f"DynamoDB: {most:,} {name} units of one partition, were all in one"
+        what = f"DynamoDB: {most:,} {name} units of one partition, if all were in one"
         yield Bound(what, most, used, "units", _DYNAMODB)
 
 
