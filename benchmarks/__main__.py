@@ -78,6 +78,11 @@ def tables(results: Mapping[str, Any]) -> Iterator[str]:
         yield ""
 
 
+def as_page(results: Mapping[str, Any]) -> str:
+    """Return RESULTS.md."""
+    return "\n".join(tables(results)).rstrip() + "\n"
+
+
 def _summary(topics: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     """Say how many goals hold, and name those that do not."""
     rows = [(topic, row) for topic in topics for row in topic["figures"].values() if "goal" in row]
@@ -93,7 +98,7 @@ def _summary(topics: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 def _row(row: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
     peer = figures[row["peer"]]["says"].rpartition(": ")[2] if "peer" in row else ""
-    ratio = f"{row["ratio"]:.3g} times {peer}" if peer else ""
+    ratio = f"{row['ratio']:.3g} times {peer}" if peer else ""
     holds = {True: "yes", False: "**no**", None: ""}[row.get("holds")]
     spread = f"{row['min']:g} to {row['max']:g}" if row["runs"] > 1 else ""
     median = with_unit(row["median"], row["unit"])
@@ -104,7 +109,13 @@ def _row(row: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> It
 
 
 def main(names: list[str]) -> None:
-    """Measure these topics; raises SystemExit for a name that is none."""
+    """Measure these topics; raises SystemExit for a name that is none.
+
+    ``--tables`` alone: print what RESULTS.md has to be, and measure nothing.
+    """
+    if names == ["--tables"]:
+        sys.stdout.write(as_page(json.loads(RESULTS.read_text())))
+        return
     known = {**TOPICS, **BY_HAND}
     if unknown := set(names) - set(known):
         sys.exit(f"no topic: {', '.join(sorted(unknown))}. Topics: {', '.join(known)}")
@@ -126,7 +137,7 @@ def main(names: list[str]) -> None:
             each: results["topics"][each] for each in known if each in results["topics"]
         }
         RESULTS.write_text(json.dumps(results, indent=1, ensure_ascii=False) + "\n")
-        TABLES.write_text("\n".join(tables(results)).rstrip() + "\n")
+        TABLES.write_text(as_page(results))
         print("\n".join(tables({**results, "topics": {name: results["topics"][name]}})), flush=True)
     print(
         "Written: benchmarks/results.json and RESULTS.md, and by make the pages with figures. `git checkout benchmarks docs README.md` puts back what was there."

@@ -27,6 +27,14 @@ COUNTED: Sequence[tuple[str, str, Any]] = (
 )
 
 
+GROWING = {
+    "cpu": "CPU a job",
+    "calls": "calls a job",
+    "rows": "rows read a job",
+    "read_units": "read units a job",
+}
+
+
 def measure() -> Topic:
     """Measure the largest on one core, the others meanwhile on the other."""
     large, small = started("burst", SIZES[-1]), started("burst", *SIZES[:-1])
@@ -54,7 +62,7 @@ def figures(rows: Sequence[Mapping[str, Any]]) -> Iterator[Figure]:
     """Yield what each size has cost, then what grows."""
     for row in rows:
         yield from of_size(row)
-    for name, what in (("cpu", "CPU a job"), ("calls", "calls a job")):
+    for name, what in GROWING.items():
         grows = exponent({row["jobs"]: row[name] for row in rows})
         ends = {each: [rows[0][each], rows[-1][each]] for each in ("calls", "rows")}
         key, why = f"burst.{name}.exponent", "" if FLAT.holds(grows) else WHY.format(**ends)

@@ -1,6 +1,8 @@
 """What was measured stands in the docs between marks, and is what results.json says."""
 
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,6 +11,7 @@ import pytest
 
 from lora_drop.dev.docs import PAGES
 from lora_drop.dev.figures import INLINE, TABLE, FigureError, filled, pages, rows_of, with_unit
+from lora_drop.local.tools import ROOT
 
 RESULTS: dict[str, Any] = {
     "topics": {
@@ -103,7 +106,7 @@ def test_table_has_every_figure_of_its_prefix() -> None:
 
 def test_table_says_what_was_not_measured() -> None:
     made = filled("<!-- figures: check.deep -->\n<!-- end -->\n", ROWS)
-    assert "make bench TOPICS=check" in made
+    assert "python -m benchmarks check" in made
 
 
 def test_unknown_figure_is_an_error() -> None:
@@ -142,3 +145,11 @@ def test_set_number_is_not_found(text: str) -> None:
 )
 def test_number_is_written_for_people(number: float, unit: str, text: str) -> None:
     assert with_unit(number, unit) == text
+
+
+def test_tables_of_results_are_results_json() -> None:
+    """benchmarks/RESULTS.md has every figure of results.json as it is there."""
+    folder = ROOT / "benchmarks"
+    line = [sys.executable, "-m", "benchmarks", "--tables"]
+    done = subprocess.run(line, cwd=ROOT, capture_output=True, text=True, check=True)  # noqa: S603  # our own words
+    assert done.stdout == (folder / "RESULTS.md").read_text()

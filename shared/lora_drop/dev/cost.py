@@ -4,11 +4,13 @@ import math
 from collections.abc import Iterator, Mapping
 
 from lora_drop.client import upload
+from lora_drop.datasets.archives.contents import WINDOW
 from lora_drop.dev.figures import Row, measured, rows_of, with_unit
 from lora_drop.dev.prices import (
     ALARMS,
     DASHBOARDS,
     DATASET_DAYS,
+    EVENTS,
     GB,
     IDLE_METRICS,
     LOG_DAYS,
@@ -71,11 +73,11 @@ def of_a_job(rows: Mapping[str, Row]) -> Mapping[str, float]:
         "read_unit": rows["burst.1000.read_units"]["median"],
         "write_unit": rows["burst.1000.write_units"]["median"],
         "s3_write": puts(rows),
-        "s3_read": sum(_of(rows, each, "s3_read") for each in JOB),
+        "s3_read": sum(_of(rows, each, "s3_read") for each in JOB) + DATASET_BYTES / WINDOW,
         "s3_month": (DATASET_BYTES + LORA_BYTES) / GB,
         "out": DATASET_BYTES / GB,
         "sqs": 2 * 3,  # two messages, each sent, received and deleted
-        "event": sum(_of(rows, each, "events") for each in JOB),
+        "event": EVENTS,
         "api": LOOKS,
         "secret_call": SECRETS_READ,
         "log_gb": log,
@@ -97,7 +99,10 @@ def of_an_idle_month(rows: Mapping[str, Row]) -> Mapping[str, float]:
             for each, many in SCHEDULES.items()
         ),
         "invocation": sum(SCHEDULES.values()),
-        "read_unit": rounds * _of(rows, "reconcile", "dynamodb"),
+        # Of a round's calls one is the deletion of its bookmark.
+        "read_unit": sum(many * _of(rows, each, "dynamodb") for each, many in SCHEDULES.items())
+        - rounds,
+        "write_unit": rounds,
         "sqs": POLLED_QUEUES * POLLS,
         "s3_write": rounds * _of(rows, "reconcile", "s3_write"),
         "log_gb": log,
@@ -130,7 +135,7 @@ A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB)
 The training has {STEPS:,} steps, the fewest that fal bills ([{TRAINER}](trainers.md#{TRAINER})); each thousand more costs ${1000 * STEP_USD:.2f}, and a training without a preset or `steps` has {USUAL:,}: ${USUAL * STEP_USD:.2f}.
 
 A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls, the units
-of DynamoDB, and how long the LoRA is copied (with the limits for each connection that [RESULTS.md](../benchmarks/RESULTS.md#copying-a-result) names). Assumed are {WAIT:.0f} ms for each call, and that an arm64 CPU, which is what is deployed, takes as long as the x86 one that was measured. The requests to S3 were measured with small files; the parts in which files of these sizes are sent are added."""
+of DynamoDB, and how long the LoRA is copied (with the limits for each connection that [RESULTS.md](../benchmarks/RESULTS.md#copying-a-result) names). Assumed are {WAIT:.0f} ms for each call, and that an arm64 CPU, which is what is deployed, takes as long as the x86 one that was measured. The requests to S3 were measured with small files; the parts in which files of these sizes are sent, and the ranges in which they are read, are added."""
 
 
 def _days() -> str:
@@ -215,7 +220,6 @@ def _left_out() -> Iterator[str]:
     yield (
         "- **The table** itself and its backups, by its size; and the requests to KMS for its key. Neither was measured; their prices are below."
     )
-    yield f"- **More GETs.** A dataset of this size is read by more ranges than the small one that was measured; a million cost ${PRICES['s3_read'].of(1e6):.2f}."
     yield "- **Tries again**, of whatever failed, and jobs that are refused."
 
 

@@ -19,7 +19,7 @@ INLINE = re.compile(r"(<!-- figure: (\S+)(?: (median|ratio|min|max))? -->)(.*?)(
 TABLE = re.compile(
     r"^(<!-- figures: (\S+(?: \S+)*) -->)\n(.*?)^(<!-- end -->)$", re.MULTILINE | re.DOTALL
 )
-UNMEASURED = "Not measured yet: `make bench TOPICS={}`."
+UNMEASURED = "Not measured yet: `python -m benchmarks {}`."
 
 type Row = Mapping[str, Any]
 
@@ -79,8 +79,12 @@ def filled(text: str, rows: Mapping[str, Row]) -> str:
 
 def _table(prefixes: list[str], rows: Mapping[str, Row]) -> Iterator[str]:
     found = [row for key, row in rows.items() if key.startswith(tuple(prefixes))]
+    missing = [each for each in prefixes if not any(key.startswith(each) for key in rows)]
+    for each in missing:
+        yield UNMEASURED.format(each.partition(".")[0])
+    if missing and found:
+        yield ""
     if not found:
-        yield UNMEASURED.format(prefixes[0].partition(".")[0])
         return
     peers, goals = (any(what in row for row in found) for what in ("ratio", "goal"))
     yield f"| | measured |{' beside it |' * peers}{' goal |' * goals}"

@@ -106,6 +106,7 @@ LOG_DAYS, DATASET_DAYS = 30, 60
 IDLE_METRICS = 3  # JobsOpen, ErasuresOpen, OldestErasureSeconds: the only ones that are written with nothing to do
 MEMORY = {"submit": 2048}  # MB; the other functions have 512
 SCHEDULES = {"reconcile": 12 * 24 * 30, "forget": 4 * 24 * 30, "comparison": 30}  # calls a month
+EVENTS = 6  # of a job: RECEIVED, READY, SUBMITTED, TRAINING, STORING, SUCCEEDED; each is billed, however many one call has
 SECRETS_READ = (
     3  # by a job, were each of its functions started for it: submit reads both, the webhook one
 )

@@ -281,6 +281,7 @@ class Dispatcher:
             except ConflictError:
                 job = self.record.jobs.get(intent.job_id) or intent
                 if not _still_open(job, intent) or to not in TRANSITIONS[job.status]:
+                    self.record.publish_left(job)  # its writer knew of its own change alone
                     return job
         raise ConflictError(f"{intent.job_id} keeps changing")
 

@@ -293,3 +293,28 @@ def test_note_of_problems_leaves_no_event(world: World) -> None:
     assert held_back(world) == told
     assert "Noted." in (world.results.text(job, "status.json") or "")
     assert world.jobs.outbox() == {}
+
+
+def test_submit_that_a_webhook_overtook_tells_what_it_has_written(world: World) -> None:
+    """Where fal's webhook is faster than the answer to the POST, submit tells the changes before it at once, and no round tells them again."""
+    post = world.fal.submit
+
+    def answered_late(application: str, arguments: Any, *, webhook_url: str) -> Any:
+        receipt = post(application, arguments, webhook_url=webhook_url)
+        job_id = webhook_url.split("/")[-2]
+        world.fal_updates.receive(job_id, Finished(receipt.request_id, ARTIFACTS))
+        return receipt
+
+    world.fal.submit = answered_late  # type: ignore[method-assign]
+    world.submit(world.drop())
+
+    def told() -> list[str]:
+        return [change.status.value for change in world.events.changes]
+
+    assert set(told()) == {"RECEIVED", "READY", "STORING"}
+    world.result_storer.store_result(world.queue.handed.pop(0))
+    at_the_end = told()
+    assert at_the_end.count("SUCCEEDED") == 1
+    world.clock.now += LATER
+    world.reconciler.reconcile()
+    assert told() == at_the_end
