@@ -191,7 +191,7 @@ def test_a_value_is_no_port(value: object) -> None:
 def test_a_ranged_reader_is_a_port() -> None:
     assert is_port(MemoryRange(b""))
     assert "Clock" not in PORTS
-    assert PORTS["Inbox"] == {"announce", "finish_proof"}
+    assert PORTS["Inbox"] == {"announce", "backlog", "finish_proof"}
 
 
 def test_an_effect_names_its_argument() -> None:

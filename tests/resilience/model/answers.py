@@ -273,6 +273,10 @@ def _announce(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
     yield _plain(world, None, replace(world, inbox=queued(world.inbox, effect.args[0].key)))
 
 
+def _backlog(world: World, _: Effect, __: frozenset[Fault]) -> Answers:
+    yield _plain(world, len(world.inbox))
+
+
 def _finish_proof(world: World, effect: Effect, _: frozenset[Fault]) -> Answers:
     asked = f"{SHEET}{effect.args[0]}"
     yield _plain(world, None, replace(world, inbox=queued(world.inbox, asked)))
@@ -294,5 +298,6 @@ ANSWERS: dict[str, Callable[[World, Effect, frozenset[Fault]], Answers]] = {
     "results.has": _has,
     "queue.announce": _announce,
     "queue.hand_over": _hand_over,
+    "queue.backlog": _backlog,
     "queue.finish_proof": _finish_proof,
 }
