@@ -110,8 +110,7 @@ class Submitter:
         except DatasetRejectedError as rejected:
             return rejected
         except DatasetUnreadableError as unreadable:
-            message = f"{unreadable}. Make it readable, then drop it again."
-            return DatasetRejectedError([Problem(code=DATASET_UNREADABLE.code, message=message)])
+            return DatasetRejectedError([_unreadable(unreadable)])
 
     def _check(
         self, job: Job, found: OpenDataset | DatasetRejectedError, states: Sequence[Job]
@@ -124,6 +123,9 @@ class Submitter:
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
         except DatasetRejectedError as rejected:
             return self._refused(job, states, *rejected.problems)
+        except DatasetUnreadableError as unreadable:
+            # Its head may be read without a right, or a key, that its bytes need.
+            return self._refused(job, states, _unreadable(unreadable))
         except INTERNAL_ERRORS as mistake:
             # The same dataset would fail the same way for ever; a verdict, at least, for free.
             return self._refused(job, states, internal_error(mistake))
@@ -133,6 +135,8 @@ class Submitter:
             return self._placed(job, found, checked.good, states, earlier=trained)
         except DatasetRejectedError as rejected:
             problems = rejected.problems
+        except DatasetUnreadableError as unreadable:
+            problems = (_unreadable(unreadable),)
         except INTERNAL_ERRORS as mistake:
             problems = (internal_error(mistake),)
         self._reported(job, checked.refused(problems))
@@ -306,3 +310,8 @@ class Submitter:
             return job
         known = {"content_digest": content_digest}
         return self.record.set_problems(job, problem, states=states, **known)
+
+
+def _unreadable(error: DatasetUnreadableError) -> Problem:
+    message = f"{error}. Make it readable, then drop it again."
+    return Problem(code=DATASET_UNREADABLE.code, message=message)

@@ -1,7 +1,9 @@
 """What fal refuses or never hears of, and datasets that cannot be read: who waits, and who goes on."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
+from types import SimpleNamespace
 
 import pytest
 
@@ -158,6 +160,28 @@ def test_unreadable_dataset_lets_others_pass(busy: World) -> None:
     held = busy.job(bad.job_id)
     assert (held.status, held.problems[0].code) == (Status.HELD, "dataset_unreadable")
     assert busy.job(good.job_id).status is Status.SUBMITTED
+
+
+class HalfGuarded(MemoryDatasets):
+    """Datasets whose heads may be read, and whose bytes may not."""
+
+    def open(self, dataset: DatasetVersion) -> OpenDataset:
+        found = super().open(dataset)
+
+        def read(_offset: int, _length: int) -> bytes:
+            raise DatasetUnreadableError(f"{dataset.key} may not be read")
+
+        return replace(found, archive=SimpleNamespace(size=found.version.size, read=read))
+
+
+@pytest.mark.promise("never get stuck")
+def test_dataset_whose_bytes_are_forbidden_is_rejected(busy: World) -> None:
+    """A dataset whose head may be read and whose bytes may not, as without the right to decrypt, is refused with what to do."""
+    busy.datasets = HalfGuarded()
+    job = busy.submit(busy.drop("b.zip"))
+    assert (job.status, job.problems[0].code) == (Status.REJECTED, "dataset_unreadable")
+    assert "Make it readable" in job.problems[0].message
+    assert busy.fal.posts == []
 
 
 def test_new_unreadable_dataset_is_rejected(busy: World) -> None:
