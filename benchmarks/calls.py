@@ -31,12 +31,12 @@ type Phases = Mapping[str, Mapping[str, int]]
 
 def measure() -> Topic:
     """Run 20 jobs, and one with a LoRA of 90 MB."""
-    jobs, fal = run(JOBS, rank=1)
-    [large], _ = run(1, rank=16)
-    own_calls = [own(job) for job in jobs]
-    totals = [float(each.total()) for each in own_calls]
+    jobs, fal = _run(JOBS, rank=1)
+    [large], _ = _run(1, rank=16)
+    own = [_own(job) for job in jobs]
+    totals = [float(each.total()) for each in own]
     sums = [sum(totals[:number]) for number in STEPS]
-    warm = own_calls[-1]
+    warm = own[-1]
     scans = sum(name.endswith(".Scan") for job in jobs for phase in job.values() for name in phase)
     figures = [
         Figure(
@@ -91,7 +91,7 @@ def measure() -> Topic:
             "calls.large",
             "AWS calls of a job with a LoRA of 90 MB",
             "calls",
-            (float(own(large).total()),),
+            (float(_own(large).total()),),
         ),
         *_of_rounds(jobs[-1]),
     ]
@@ -120,7 +120,7 @@ def _of_rounds(job: Phases) -> Sequence[Figure]:
     )
 
 
-def run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
+def _run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
     """Return the calls of each job by phase, and its requests to fal."""
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
         [sys.executable, "-m", "benchmarks.calls_run", str(jobs), str(rank)],
@@ -135,8 +135,7 @@ def run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
     return [line["calls"] for line in lines], [line["fal"] for line in lines]
 
 
-def own(job: Phases) -> Counter[str]:
-    """Return the calls of submit, webhook and store."""
+def _own(job: Phases) -> Counter[str]:
     return sum((Counter(job[phase]) for phase in OWN), Counter[str]())
 
 

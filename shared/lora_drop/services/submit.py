@@ -31,6 +31,11 @@ CHECKED_SOON = (
 )  # bytes; a larger dataset is checked for longer than nothing may be seen of it
 
 
+# Its head may be read without a right, or a key, that its bytes need. A mistake of ours would come back each time that the
+# same dataset is tried: a verdict, at least, for free.
+REFUSED = (DatasetRejectedError, DatasetUnreadableError, *INTERNAL_ERRORS)
+
+
 @dataclass(frozen=True, slots=True)
 class SubmitResult:
     """The job of a dataset that has come, and the jobs that were sent after it."""
@@ -107,10 +112,8 @@ class Submitter:
             found = self.datasets.open(dataset)
             small = found.version.size <= WINDOW
             return replace(found, archive=HeldReader(found.archive)) if small else found
-        except DatasetRejectedError as rejected:
-            return rejected
-        except DatasetUnreadableError as unreadable:
-            return DatasetRejectedError([_unreadable(unreadable)])
+        except (DatasetRejectedError, DatasetUnreadableError) as refused:
+            return DatasetRejectedError(_problems_of(refused))
 
     def _check(
         self, job: Job, found: OpenDataset | DatasetRejectedError, states: Sequence[Job]
@@ -121,24 +124,14 @@ class Submitter:
             trained = not forced(found.metadata)
             owner_fields(found.metadata, self.notify_hosts)
             checked = self._reported(job, self.checker.check(self._drop(job, found)))
-        except DatasetRejectedError as rejected:
-            return self._refused(job, states, *rejected.problems)
-        except DatasetUnreadableError as unreadable:
-            # Its head may be read without a right, or a key, that its bytes need.
-            return self._refused(job, states, _unreadable(unreadable))
-        except INTERNAL_ERRORS as mistake:
-            # The same dataset would fail the same way for ever; a verdict, at least, for free.
-            return self._refused(job, states, internal_error(mistake))
+        except REFUSED as refused:
+            return self._refused(job, states, *_problems_of(refused))
         if checked.good is None:
             return self._refused(job, states, *checked.report.errors)
         try:
             return self._placed(job, found, checked.good, states, earlier=trained)
-        except DatasetRejectedError as rejected:
-            problems = rejected.problems
-        except DatasetUnreadableError as unreadable:
-            problems = (_unreadable(unreadable),)
-        except INTERNAL_ERRORS as mistake:
-            problems = (internal_error(mistake),)
+        except REFUSED as refused:
+            problems = _problems_of(refused)
         self._reported(job, checked.refused(problems))
         return self._refused(job, states, *problems)
 
@@ -312,6 +305,11 @@ class Submitter:
         return self.record.set_problems(job, problem, states=states, **known)
 
 
-def _unreadable(error: DatasetUnreadableError) -> Problem:
-    message = f"{error}. Make it readable, then drop it again."
-    return Problem(code=DATASET_UNREADABLE.code, message=message)
+def _problems_of(error: Exception) -> Sequence[Problem]:
+    """Return what a dataset is refused for, by one of the errors in REFUSED."""
+    if isinstance(error, DatasetRejectedError):
+        return error.problems
+    if isinstance(error, DatasetUnreadableError):
+        message = f"{error}. Make it readable, then drop it again."
+        return (Problem(code=DATASET_UNREADABLE.code, message=message),)
+    return (internal_error(error),)
