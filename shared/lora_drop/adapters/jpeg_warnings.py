@@ -12,8 +12,8 @@ import simplejpeg
 from numpy.typing import NDArray
 
 from lora_drop.datasets.images.header import broken
-from lora_drop.datasets.images.jpeg import coded_picture
-from lora_drop.datasets.images.reading import ImageBytes
+from lora_drop.datasets.images.jpeg import coded_picture, has_lossless_frame
+from lora_drop.datasets.images.reading import WholeImage
 
 SMALL = 8  # pixels: all of the coded data is read, and a picture of an eighth is made from it
 # The warnings of libjpeg that speak of the coded data (jerror.h); the others speak of headers.
@@ -21,23 +21,20 @@ BEHIND = re.compile(r"(\d+) extraneous bytes before marker 0xd9")
 PADDING = 16  # zero bytes behind the last pixel, as webcams write them
 OF_DAMAGE = ("Corrupt JPEG data", "Premature end of JPEG file")
 COLOURS = {"L": "GRAY", "RGB": "RGB"}  # of Pillow's modes
-# JFIF 1.01 without a thumbnail: with it the numbers are YCbCr, whatever else a file says (jdapimin.c, default_decompress_parms).
-JFIF_HEADER = b"\xff\xe0\x00\x10JFIF\x00\x01\x01\x00\x00\x01\x00\x01\x00\x00"
 
 
-def sound_pixels(source: ImageBytes, size: tuple[int, int], mode: str) -> NDArray[np.uint8] | None:
+def sound_pixels(source: WholeImage, size: tuple[int, int], mode: str) -> NDArray[np.uint8] | None:
     """Return the picture in the size and mode in which Pillow would decode it, where libjpeg warns of nothing at all.
 
     They are the pixels that Pillow has: both are libjpeg-turbo, and a test compares them. None where there is anything to
-    say of the picture, or where simplejpeg has no such size: Pillow, and ``check_coded_data``, have the last word.
+    say of the file, or where simplejpeg has no such size: Pillow, and ``check_coded_data``, have the last word.
     """
-    picture = coded_picture(source, jfif_header=JFIF_HEADER)
-    if mode not in COLOURS or picture.lossless:
+    if mode not in COLOURS or has_lossless_frame(source):
         return None
     width, height = size
     try:
         pixels = simplejpeg.decode_jpeg(
-            picture.data,
+            source.data,
             COLOURS[mode],
             min_height=height,
             min_width=width,
@@ -48,16 +45,16 @@ def sound_pixels(source: ImageBytes, size: tuple[int, int], mode: str) -> NDArra
     return pixels if pixels.shape[:2] == (height, width) else None
 
 
-def check_coded_data(source: ImageBytes) -> None:
+def check_coded_data(source: WholeImage) -> None:
     """Raise InvalidImageError where libjpeg warns of the coded data: it is cut, or other bytes are in it.
 
     Bytes between two segments of the header are left out before: they do no harm. What simplejpeg
     cannot read at all, Pillow has the last word on; so it has on a lossless JPEG, for which simplejpeg
     writes past its buffer and the process ends.
     """
-    picture = coded_picture(source)
-    if picture.lossless:
+    if has_lossless_frame(source):
         return
+    picture = coded_picture(source)
     try:
         simplejpeg.decode_jpeg(picture.data, "GRAY", min_height=SMALL, min_width=SMALL, strict=True)
     except ValueError as error:

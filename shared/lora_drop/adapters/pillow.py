@@ -126,12 +126,13 @@ class PillowPictures:
         strip = max(header.width, header.height) > LONGEST_STRIP * min(header.width, header.height)
         # The shorter side decides: of a panorama nearly all of it would be decoded.
         side = FACES_MEASURED if self._faces and not strip else MEASURED
-        sound = _decoded_soundly(data, header, at_least=(side, side))
+        source = WholeImage(data)
+        sound = _decoded_soundly(source, header, at_least=(side, side))
         image = sound or decoded(data, header, at_least=(side, side))
-        check_no_zeros(WholeImage(data), header)
+        check_no_zeros(source, header)
         if header.format is ImageFormat.JPEG and sound is None:
             try:
-                check_coded_data(WholeImage(data))
+                check_coded_data(source)
             except InvalidImageError as error:
                 if header.rare:
                     raise unsupported_pixels(header.rare) from error
@@ -235,7 +236,7 @@ def decoded(
 
 
 def _decoded_soundly(
-    data: bytes, header: ImageHeader, *, at_least: tuple[int, int]
+    source: WholeImage, header: ImageHeader, *, at_least: tuple[int, int]
 ) -> Image.Image | None:
     """Return what ``decoded`` returns of a JPEG that needs no ``check_coded_data`` any more; None of any other image.
 
@@ -243,8 +244,8 @@ def _decoded_soundly(
     """
     if header.format is not ImageFormat.JPEG or header.rare:
         return None
-    with _opened(data, header, at_least) as image:
-        pixels = sound_pixels(WholeImage(data), image.size, image.mode)
+    with _opened(source.data, header, at_least) as image:
+        pixels = sound_pixels(source, image.size, image.mode)
     if pixels is None:
         return None
     sound = Image.frombytes(image.mode, image.size, pixels)

@@ -12,7 +12,7 @@ from lora_drop.datasets.images import jpeg, jpeg_segments, webp
 from lora_drop.datasets.images.boxes import IN_FILE, boxes, read_meta
 from lora_drop.datasets.images.formats import ImageFormat
 from lora_drop.datasets.images.header import ImageHeader, broken
-from lora_drop.datasets.images.reading import ImageBytes
+from lora_drop.datasets.images.reading import ImageBytes, WholeImage
 
 # Bytes. The longest run in the sound images of the foreign corpora has 39; a block of a JPEG made of the
 # tables' first codes alone takes 24 bytes at least, and no photo has three of those.
@@ -20,12 +20,11 @@ ZEROS, ZEROS_OF_HEVC = 96, 16
 # A lossy WEBP has one zero byte for 3,500 pixels of a flat area at the most (a photo on a large plain
 # background, qualities 75 and 95); a photo of which a part was overwritten has far more.
 PIXELS_OF_A_ZERO = 3000
-PIECE = 1024**2
 TABLES_OF_AC = 0x10  # the class of a Huffman table, in its first four bits (T.81 B.2.4.2)
 END_OF_BLOCK = 0
 
 
-def check_no_zeros(source: ImageBytes, header: ImageHeader) -> None:
+def check_no_zeros(source: WholeImage, header: ImageHeader) -> None:
     """Raise InvalidImageError where a long run of zero bytes lies amid a picture's coded data."""
     kind = header.format
     if kind is ImageFormat.JPEG:
@@ -43,24 +42,16 @@ def check_no_zeros(source: ImageBytes, header: ImageHeader) -> None:
     least = ZEROS_OF_HEVC if kind is ImageFormat.HEIF else ZEROS
     if kind is ImageFormat.WEBP:
         least = max(least, header.pixels // PIXELS_OF_A_ZERO)
-    if any(_has_zeros(source, at, length, least) for at, length in stretches):
+    run = bytes(least)
+    if any(source.has(run, at, length) for at, length in stretches):
         raise broken()
 
 
-def _has_zeros(source: ImageBytes, at: int, length: int, least: int) -> bool:
-    run, end = bytes(least), at + length
-    while at < end:
-        if run in source.read(at, min(PIECE + least, end - at)):
-            return True
-        at += PIECE
-    return False
-
-
-def _of_jpeg(source: ImageBytes) -> Iterator[tuple[int, int]]:
+def _of_jpeg(source: WholeImage) -> Iterator[tuple[int, int]]:
     """Yield the coded data of the scans in which zeros are no flat picture."""
     found = False
     first_codes: dict[int, int] = {}
-    for segment in jpeg_segments.segments(source):
+    for segment in source.once(jpeg_segments.segments):
         if segment.marker == jpeg.HUFFMAN:
             first_codes |= jpeg.first_codes(source.read(segment.data, segment.length))
         elif segment.marker == jpeg_segments.SCAN:

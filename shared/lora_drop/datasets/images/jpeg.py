@@ -163,42 +163,49 @@ def _kind(source: ImageBytes, segment: Segment, *, scanned: bool) -> Metadata | 
 class CodedPicture:
     """What a decoder needs of a JPEG and no more; it has an end marker now.
 
-    ``ended``: whether it had one. ``lossless``: whether the marker of a lossless frame is anywhere in it; it cannot lie
-    within coded data (T.81, B.1.1.5).
+    ``ended``: whether it had one.
     """
 
     data: bytes
     ended: bool
-    lossless: bool
 
 
-def coded_picture(source: ImageBytes, *, jfif_header: bytes = b"") -> CodedPicture:
-    """Return the picture of a JPEG without what else is in the file; raises InvalidImageError as ``segments`` does.
+def coded_picture(source: WholeImage) -> CodedPicture:
+    """Return the picture of a JPEG without what else is in the file; raises InvalidImageError as ``segments`` does."""
+    picture = [part for part in source.once(segments) if _is_picture(part)]
+    ended = any(part.marker == END for part in picture)
+    parts = [source.view(part.at, part.end - part.at) for part in picture]
+    return CodedPicture(b"".join((*parts, b"" if ended else bytes((0xFF, END)))), ended)
 
-    A file that has JFIF's header has this one in its place.
+
+def has_lossless_frame(source: WholeImage) -> bool:
+    """Return whether the marker of a lossless frame is anywhere in a picture; raises InvalidImageError as ``segments`` does.
+
+    It cannot lie within coded data (T.81, B.1.1.5).
     """
-    parts, ended, jfif, lossless = [], False, False, False
-    for segment in segments(source):
-        if segment.marker in PICTURE or segment.marker == APP14:
-            part = source.read(segment.at, segment.end - segment.at)
-            parts.append(part)
-            ended = ended or segment.marker == END
-            lossless = lossless or (segment.marker != ENTROPY and LOSSLESS_FRAME in part)
-        jfif = jfif or is_jfif(source, segment)
-    start, *others = parts
-    head = (start, jfif_header) if jfif else (start,)
-    end = b"" if ended else bytes((0xFF, END))
-    return CodedPicture(b"".join((*head, *others, end)), ended, lossless)
+    return any(
+        LOSSLESS_FRAME in source.read(part.at, part.end - part.at)
+        for part in source.once(segments)
+        if _is_picture(part) and part.marker != ENTROPY
+    )
+
+
+def _is_picture(segment: Segment) -> bool:
+    return segment.marker in PICTURE or segment.marker == APP14
 
 
 def beside_coded_data(data: bytes) -> bytes:
-    """Return a JPEG without its coded data, of which the rest is a few kilobytes; all of it where it cannot be read."""
-    source = WholeImage(data)
+    """Return what lies before a JPEG's first scan, a few kilobytes; all of it where it cannot be read.
+
+    Behind it no reader looks for what a photo says of itself.
+    """
     try:
-        parts = [part for part in segments(source) if part.marker != ENTROPY]
+        for part in segments(WholeImage(data)):
+            if part.marker == SCAN:
+                return data[: part.at]
     except InvalidImageError:
-        return data
-    return b"".join(data[part.at : part.end] for part in parts)
+        pass
+    return data
 
 
 def first_codes(tables: bytes) -> Mapping[int, int]:

@@ -72,7 +72,7 @@ def segments(source: ImageBytes) -> Iterator[Segment]:
 
 def end_of_file(source: ImageBytes, at: int) -> int:
     """Return where the file ends, sought from a place in it."""
-    while got := source.read(at, WINDOW):
+    while got := source.view(at, WINDOW):
         at += len(got)
     return at
 
@@ -97,13 +97,13 @@ def _find(source: ImageBytes, at: int, window: int) -> tuple[int, int]:
     the place that it was sought from, and 0.
     """
     begin, only_fill = at, True
-    while read := source.read(at, window):
+    while read := source.view(at, window):
         match = NEXT_MARKER.search(read)
         before = read[: match.start()] if match else read
-        only_fill = only_fill and not before.strip(b"\xff")
+        only_fill = only_fill and not bytes(before).strip(b"\xff")
         if match:
             return begin if only_fill else at + match.start(), at + match.end() - 1
         if len(read) < window:
             break
-        at += len(read) - read.endswith(b"\xff")
+        at += len(read) - (read[-1:] == b"\xff")
     return begin, 0

@@ -123,12 +123,10 @@ def change_sentence(change: Change, header: ImageHeader) -> str:
 def fingerprint(grey: bytes) -> int:
     """Return 64 bits of how a picture looks, from its 32 by 32 grey values, row by row."""
     rows = [grey[at : at + SIDE] for at in range(0, SIDE * SIDE, SIDE)]
-    across = [[sum(map(float.__mul__, wave, map(float, row))) for wave in COSINES] for row in rows]
+    across = [[math.sumprod(wave, row) for wave in COSINES] for row in rows]
     columns = list(zip(*across, strict=True))
     # Rounded, so that a flat picture's noise behind the last digit makes no bits.
-    waves = [
-        round(sum(map(float.__mul__, wave, column)), 3) for wave in COSINES for column in columns
-    ]
+    waves = [round(math.sumprod(wave, column), 3) for wave in COSINES for column in columns]
     middle = median(waves)
     return sum((wave > middle) << at for at, wave in enumerate(waves))
 

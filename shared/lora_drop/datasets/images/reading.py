@@ -1,7 +1,7 @@
 """An image's bytes as they are read here: whole, or a beginning that grows only forward."""
 
-from collections.abc import Iterable
-from typing import Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, Protocol
 
 STEP = 64 * 1024
 MOST = 1024**2
@@ -12,6 +12,9 @@ class ImageBytes(Protocol):
 
     def read(self, offset: int, length: int) -> bytes:
         """Return the bytes from ``offset``, fewer only where the file ends; may raise BeyondPrefixError."""
+
+    def view(self, offset: int, length: int) -> bytes | memoryview:
+        """Return the same as ``read``, without a copy where there is none to be made."""
 
 
 class BeyondPrefixError(LookupError):
@@ -29,11 +32,26 @@ class WholeImage:
     """A file that is all in memory."""
 
     def __init__(self, data: bytes) -> None:
-        self._data = data
+        self.data = data
+        self._found: dict[Callable[..., Any], Sequence[Any]] = {}
 
     def read(self, offset: int, length: int) -> bytes:
         """Return the bytes from ``offset``, fewer only where the file ends."""
-        return self._data[offset : offset + length]
+        return self.data[offset : offset + length]
+
+    def view(self, offset: int, length: int) -> memoryview:
+        """Return the same as ``read``, without a copy."""
+        return memoryview(self.data)[offset : offset + length]
+
+    def has(self, wanted: bytes, offset: int, length: int) -> bool:
+        """Return whether these bytes lie anywhere in this stretch."""
+        return self.data.find(wanted, offset, offset + length) >= 0
+
+    def once[T](self, search: Callable[["WholeImage"], Iterable[T]]) -> Sequence[T]:
+        """Return all that a search through the whole file finds; the next one who asks need not search again."""
+        if search not in self._found:
+            self._found[search] = tuple(search(self))
+        return self._found[search]
 
 
 class Part:
@@ -48,6 +66,11 @@ class Part:
         """Return the bytes from ``offset`` of the stretch, fewer only where it ends."""
         length = min(length, self._length - offset)
         return self._source.read(self._offset + offset, length) if length > 0 else b""
+
+    def view(self, offset: int, length: int) -> bytes | memoryview:
+        """Return the same as ``read``, without a copy where the file is all in memory."""
+        length = min(length, self._length - offset)
+        return self._source.view(self._offset + offset, length) if length > 0 else b""
 
 
 class Prefix:
@@ -79,6 +102,10 @@ class Prefix:
         if end > len(self._seen) and not self._ended:
             raise BeyondPrefixError(end)
         return bytes(self._seen[offset:end])
+
+    def view(self, offset: int, length: int) -> bytes:
+        """Return the same as ``read``: the beginning may still grow, so it cannot be lent out."""
+        return self.read(offset, length)
 
     def grow(self, end: int) -> None:
         """Let so many bytes be taken, rounded up to a step of 64 KiB."""
