@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from benchmarks.cold_aws import empty_aws
-from benchmarks.cold_events import FUNCTIONS, VARIABLES, Function
+from benchmarks.cold_events import BESIDE_CLIENTS, FUNCTIONS, VARIABLES, Function
 from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.runtime import Started, bridge_address, built, first_answer, what_is_missing
 from lora_drop.local.tools import ROOT
@@ -25,7 +25,7 @@ HOW = (
     "of template.yaml and one CPU (Lambda says of its own only that 1,769 MB have one, and gives a function that starts more than its share). A run is a new container: from when the emulator waits for an event to the first answer. AWS is a server on this machine that "
     "holds nothing, so an event is answered from what is not there: each function reads its settings, builds its services and makes signed requests. "
     "The bare handler lies beside the same artifact: the same libraries, one client of each of its services, Powertools' Logger, Metrics and what "
-    "resolves its kind of event, and one signed request. Ours and bare in turn, two functions at a time."
+    "resolves its kind of event, and one signed request. Of two functions boto3's clients alone as well. In turn, two functions at a time."
 )
 WHY = (
     "boto3, Pydantic and Powertools are two thirds of it on both sides; of the rest most are our own modules, which are made of dataclasses and models "
@@ -43,6 +43,7 @@ def measure() -> Topic:
         artifacts = {each.name: built(each.name, folder / each.name) for each in FUNCTIONS}
         for each in FUNCTIONS:
             (layer / f"bare_{each.name.lower()}.py").write_text(each.bare)
+            (layer / f"clients_{each.name.lower()}.py").write_text(each.clients_alone)
         sizes = [figure for each in FUNCTIONS for figure in _sizes(each, artifacts[each.name])]
         starts = [] if missing else list(_starts(artifacts, layer))
     how = f"{HOW} Starts are left out: {missing}." if missing else HOW
@@ -56,6 +57,8 @@ def _starts(artifacts: Mapping[str, Path], layer: Path) -> Iterator[Figure]:
         def runs_of(function: Function) -> Mapping[str, list[Started]]:
             name = function.name.lower()
             handlers = {"bare": f"bare_{name}.handler", "ours": f"functions.{name}.handler.handler"}
+            if function.name in BESIDE_CLIENTS:
+                handlers["clients"] = f"clients_{name}.handler"
             runs: Mapping[str, list[Started]] = {which: [] for which in handlers}
             for _ in range(RUNS):
                 for which, handler in handlers.items():
@@ -98,6 +101,10 @@ def _figures(name: str, runs: Mapping[str, Sequence[Started]], memory: int) -> I
     )
     yield ours if ours.median <= RATIO * bare.median else _explained(ours)
     yield bare
+    if "clients" in runs:
+        alone = tuple(each.seconds for each in runs["clients"])
+        says, peer = f"{said}: boto3's clients alone", f"{key}.bare.seconds"
+        yield Figure(f"{key}.clients.seconds", says, "s", alone, peer=peer)
     yield Figure(
         f"{key}.init.seconds",
         f"{said}: of it until the handler is imported",

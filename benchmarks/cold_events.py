@@ -53,6 +53,11 @@ class Function:
             body=BODIES[self.kind],
         )
 
+    @property
+    def clients_alone(self) -> str:
+        """The source of a handler that has boto3's clients and nothing else, and makes the same request."""
+        return CLIENTS.format(clients=tuple(self.clients))
+
 
 PICTURES = ("numpy", "PIL.Image", "pillow_heif", "simplejpeg")
 FAL = ("httpx", "fal_client")
@@ -66,6 +71,18 @@ FUNCTIONS = (
     Function("Notify", "notify_batch", QUEUED, ("dynamodb", "sqs", "secretsmanager"), ("httpx",)),
     Function("Fetch", "fetch_batch", QUEUED, ("dynamodb", "s3", "events"), ("httpx", "awscrt.checksums")),
 )  # fmt: skip
+# Whose handlers are compared with boto3's clients alone as well: the largest, and the one that fal waits for.
+BESIDE_CLIENTS = ("Submit", "Webhook")
+CLIENTS = """
+import os
+import boto3
+
+clients = {{name: boto3.client(name) for name in {clients}}}
+
+def handler(event, context):
+    clients["dynamodb"].get_item(TableName=os.environ["JOBS_TABLE"], Key={{"pk": {{"S": "job"}}, "sk": {{"S": "job"}}}})
+    return {{}}
+"""
 BARE = """
 import os
 import boto3

@@ -8,7 +8,7 @@ from PIL import Image
 
 from lora_drop.adapters.jpeg_warnings import sound_pixels
 from lora_drop.datasets.images.reading import WholeImage
-from tests.support.photos import encoded, noise, picture
+from tests.support.photos import encoded, noise, picture, segment
 
 SIZES = [(96, 72), (641, 479), (1031, 777), (2400, 1601)]
 SAMPLINGS = ["4:4:4", "4:2:2", "4:2:0"]
@@ -37,7 +37,7 @@ def by_pillow(data: bytes, least: int) -> Image.Image:
 
 
 def test_pixels_are_those_of_pillow() -> None:
-    """Whoever decodes a JPEG, its report says the same."""
+    """A report says the same, with either decoder."""
     for name, data in jpegs():
         for least in (64, 200, 512, 5000):
             expected = by_pillow(data, least)
@@ -59,6 +59,30 @@ def test_jfif_decides_what_the_numbers_mean(*, marked: bool) -> None:
 
     assert pixels is not None
     assert pixels.tobytes() == expected.tobytes()
+
+
+def test_what_lies_beside_the_picture_changes_no_pixel() -> None:
+    """The file goes to the decoder as it lies: with metadata, a comment, and another picture behind it."""
+    plain = encoded(picture(641, 479), "JPEG")
+    beside = segment(0xE1, b"Exif\0\0" + plain) + segment(0xFE, b"a comment")
+    expected = by_pillow(plain, 64)
+
+    for data in (plain[:2] + beside + plain[2:], plain + plain, plain + bytes(99)):
+        pixels = sound_pixels(WholeImage(data), expected.size, expected.mode)
+
+        assert pixels is not None
+        assert pixels.tobytes() == expected.tobytes()
+
+
+def test_lossless_frame_never_reaches_the_decoder() -> None:
+    """simplejpeg writes past its buffer for one, whatever frame stands before it."""
+    plain = encoded(picture(641, 479), "JPEG")
+    at = plain.index(b"\xff\xc0")
+    lossless = plain[:at] + b"\xff\xc3" + plain[at + 2 :]
+    both = plain[: at + 19] + lossless[at:]
+
+    for data in (lossless, both, plain[:-2] + segment(0xC3, plain[at + 4 : at + 19]) + plain[-2:]):
+        assert sound_pixels(WholeImage(data), (641, 479), "RGB") is None
 
 
 def test_anything_to_say_leaves_it_to_pillow() -> None:

@@ -65,6 +65,15 @@ def test_embedded_caption_is_read(data: bytes, kind: str, text: str) -> None:
     assert (found.kind, found.text) == (kind, text)
 
 
+def test_caption_behind_the_picture_is_of_another_one() -> None:
+    """A phone writes a second picture behind the first: what that says of itself is no caption of the photo."""
+    photo = encoded(picture(), "JPEG")
+    assert embedded_caption(photo + in_xmp(element(TEXT))) is None
+    assert (
+        embedded_caption(photo[:-2] + segment(0xE1, XMP_NAME + element(TEXT)) + photo[-2:]) is None
+    )
+
+
 @pytest.mark.parametrize("text", DEFAULTS)
 def test_default_of_a_camera_is_no_caption(text: str) -> None:
     assert embedded_caption(described(text)) is None
