@@ -22,6 +22,8 @@ from lora_drop.local.tools import ROOT, in_checkout
 DEMOS, UPS = 3, 5
 WARM, COLD, UP = Goal(most=45), Goal(most=180), Goal(most=10)  # seconds
 STEP = re.compile(r"^([a-zA-Z ]+?) +(\d+\.\d) s$", re.MULTILINE)
+# Of each change of the job's state: seconds since the one before.
+CHANGE = re.compile(r"  \+(\d+\.\d) s$", re.MULTILINE)
 DONE = "SUCCEEDED"
 STEPS: Mapping[str, str] = {
     "AWS emulator": "the emulator's start",
@@ -29,7 +31,7 @@ STEPS: Mapping[str, str] = {
     "sam build": "`sam build` of eight functions",
     "deploy": "upload and deployment",
 }
-KEYS = ("venv", "emulator", "simulator", "build", "deploy", "job")  # of the parts of a demo
+KEYS = ("venv", "emulator", "simulator", "build", "deploy", "job", "rest")  # of the parts of a demo
 # What a shell or an outer make has set and a person with a fresh clone has not.
 FOREIGN = ("LORA_DROP_", "MAKE", "MFLAGS", "PYTHON", "TOPICS", "VIRTUAL_ENV")
 HOW = (
@@ -71,7 +73,8 @@ def demo(folder: Path, environment: Mapping[str, str]) -> dict[str, float]:
     if DONE not in said:
         sys.exit(f"the demo has trained nothing:\n{said}")
     steps = {name: float(seconds) for name, seconds in STEP.findall(said)}
-    return {**steps, "venv": made - began, "all": done - began}
+    job = sum(map(float, CHANGE.findall(said)))
+    return {**steps, "venv": made - began, "job": job, "all": done - began}
 
 
 def up_and_down(folder: Path, environment: Mapping[str, str]) -> dict[str, float]:
@@ -99,10 +102,10 @@ def measure() -> Topic:
 
 
 def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
-    measured = {"venv": "`make venv`", **STEPS}
+    measured = {"venv": "`make venv`", **STEPS, "job": "the job, from the drop to SUCCEEDED"}
     parts = {says: _runs(demos, name) for name, says in measured.items()}
     known = zip(*parts.values(), strict=True)
-    rest = "the job, the end of the stack, and the command itself"
+    rest = "the upload, the comparison with the ledger, the end of the stack, and the command itself"
     parts[rest] = tuple(each["all"] - sum(its) for each, its in zip(demos, known, strict=True))
     yield Figure(
         "loop.demo.warm.seconds",
