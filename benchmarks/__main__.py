@@ -33,6 +33,7 @@ TOPICS: Mapping[str, str] = {
 }
 # Measured only where they are named: they take longer than all the others.
 BY_HAND: Mapping[str, str] = {
+    "large": "large",
     "burst-10000": "burst:measure_ten_thousand",
     "emulator": "burst_emulator",
     "proofs": "proofs",

@@ -105,7 +105,9 @@ def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
     measured = {"venv": "`make venv`", **STEPS, "job": "the job, from the drop to SUCCEEDED"}
     parts = {says: _runs(demos, name) for name, says in measured.items()}
     known = zip(*parts.values(), strict=True)
-    rest = "the upload, the comparison with the ledger, the end of the stack, and the command itself"
+    rest = (
+        "the upload, the comparison with the ledger, the end of the stack, and the command itself"
+    )
     parts[rest] = tuple(each["all"] - sum(its) for each, its in zip(demos, known, strict=True))
     yield Figure(
         "loop.demo.warm.seconds",

@@ -1,0 +1,15 @@
+"""Results of 1.5 GB and datasets of 2 GB: ``python -m benchmarks large``, by hand, for five runs of each take a quarter of an hour."""
+
+from benchmarks import check, copy
+from benchmarks.figures import Topic
+
+HOW = (
+    "`python -m benchmarks large`, by hand: 1.5 GB copied and 2 GB checked, as the smaller ones are, five runs of each in turn; of the peers of a copy the "
+    "fastest one. A result of fal's trainer has 90 to 150 MB, a dataset about 50."
+)
+
+
+def measure() -> Topic:
+    """Measure both."""
+    figures = [*copy.measured(copy.LARGE), *check.measure_large()]
+    return Topic("large", "Large results and datasets", HOW, figures)
