@@ -43,17 +43,13 @@ PEERS = {
     "stream_unzip": "stream-unzip and Pillow",
 }
 FLOOR, LINEAR = Goal(most=1.15), Goal(most=1.05)
-SIZES = (50, 150, 500)  # MB, in `make bench`
-LARGE = 2000  # MB, by hand, where a file is checked as well
-MEMORY = "check.jpeg.50.s3.ours.memory"
+SIZES, AS_A_FILE = (50, 500, 2000), 500  # MB, by hand
 KINDS = {"jpeg": "JPEG", "png": "PNG", "heic": "HEIC"}
 HOW = (
     "Photos of 12 megapixels (PNG: 3) with a sensor's noise, each file another one. The floor: ranged GETs of 4 MiB, one ahead, inflate, CRC "
     "and draft decode on all cores, and nothing else; the peers verify the CRC and decode in a draft as well, one photo after the "
     "other, as their interfaces have it. Faces are off unless it says otherwise. S3 is SeaweedFS on the same cores. Five "
-    "runs in turn. The exponent is that k of seconds = c · bytes^k "
-    "that fits three sizes best. In a container: Lambda's image of Python with a function's memory and, of these cores, the share "
-    "that it has at Lambda (1,769 MB: one)."
+    "runs in turn."
 )
 
 type Measured = Mapping[str, Sequence[Mapping[str, float]]]
@@ -113,12 +109,8 @@ def measure() -> Topic:
         why = {kind: profile(photographed[0]) for kind, photographed in originals.items()}
         for kind, photographed in originals.items():
             figures += _of_kind(place, kind, photographed, why[kind])
-        figures += _of_size(place, originals["jpeg"], 150, why["jpeg"])
-        figures += _of_size(place, originals["jpeg"], 500, why["jpeg"])
-        figures += _exponent(figures)
         figures += _hopeless(place, originals["jpeg"])
         figures += _heic_in_time(place, originals["heic"])
-        figures += _in_a_container(place, originals["jpeg"])
     figures += reckoned(_median(figures, "check.heic.photo.cpu"))
     return Topic("check", "The check of a dataset", HOW, figures)
 
@@ -165,56 +157,47 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> I
     yield Figure(f"check.{kind}.photo.cpu", says, "s", tuple(each / count for each in cpu))
     if kind == "jpeg":
         says = f"{of}, in S3: memory at its peak, ours"
-        yield Figure(MEMORY, says, "MiB", _runs(found, "ours", "mib"))
+        yield Figure("check.jpeg.50.s3.ours.memory", says, "MiB", _runs(found, "ours", "mib"))
     file.unlink()
 
 
 def measure_large() -> Sequence[Figure]:
-    """Measure 2 GB of JPEGs, as a file and in S3."""
+    """Measure 50 MB once more, 500 MB and 2 GB of JPEGs in S3, 500 MB as a file, and 50 MB with as much memory as a function may have."""
     originals = photos("jpeg")
     with _place() as place:
         why = profile(originals[0])
-        file = place.folder / "jpeg.50.zip"
-        count = write_archive(file, "jpeg", list(originals), 50 * MB)
-        found = place.in_turn(place.add(file), ("ours",))
-        says = f"{count} JPEG photos, 50 MB, in S3: memory at its peak, ours"
-        memory = Figure(f"large.{MEMORY}", says, "MiB", _runs(found, "ours", "mib"))
-        return [memory, *_of_size(place, originals, 2000, why, memory.key)]
+        figures = [each for size in SIZES for each in _of_size(place, originals, size, why)]
+        return [*figures, *_exponent(figures), *_in_a_container(place, originals)]
 
 
-def _of_size(
-    place: Place,
-    originals: Sequence[bytes],
-    size: int,
-    why: str,
-    memory: str = MEMORY,
-) -> Iterator[Figure]:
-    """Yield so many megabytes of JPEGs in S3, the largest as a file as well; their memory by that of 50 MB."""
-    path = place.folder / f"jpeg.{size}.zip"
-    count = write_archive(path, "jpeg", list(originals), size * MB)
-    if size >= LARGE:
-        local = place.in_turn(str(path), ("floor", "ours"))
-        of = f"{count} JPEG photos, {size} MB, a file"
-        yield from _seconds(f"check.jpeg.{size}.file", of, local, why=why)
-    address = place.add(path)
-    path.unlink()
+def _of_size(place: Place, originals: Sequence[bytes], size: int, why: str) -> Iterator[Figure]:
+    """Yield so many megabytes of JPEGs in S3, 500 as a file as well; their memory by that of 50 MB."""
+    file = place.folder / f"jpeg.{size}.zip"
+    count = write_archive(file, "jpeg", list(originals), size * MB)
+    key, of = f"large.jpeg.{size}", f"{count:,} JPEG photos, {size:,} MB"
+    if size == AS_A_FILE:
+        local = place.in_turn(str(file), ("floor", "ours"))
+        yield from _seconds(f"{key}.file", f"{of}, a file", local, why=why)
+    address = place.add(file)
+    file.unlink()
     found = place.in_turn(address, ("floor", "ours"))
-    key, of = f"check.jpeg.{size}.s3", f"{count} JPEG photos, {size} MB, in S3"
-    yield from _seconds(key, of, found, why=why)
-    yield Figure(
-        f"{key}.ours.memory", f"{of}: memory at its peak, ours", "MiB", _runs(found, "ours", "mib"),
-        memory, Goal(most=1.15),
-    )  # fmt: skip
+    yield from _seconds(f"{key}.s3", f"{of}, in S3", found, why=why)
+    says, memory = f"{of}, in S3: memory at its peak, ours", _runs(found, "ours", "mib")
+    if size == SIZES[0]:
+        yield Figure(f"{key}.s3.ours.memory", says, "MiB", memory)
+    else:
+        peer = f"large.jpeg.{SIZES[0]}.s3.ours.memory"
+        yield Figure(f"{key}.s3.ours.memory", says, "MiB", memory, peer, FLOOR)
 
 
 def _exponent(figures: Sequence[Figure]) -> Iterator[Figure]:
     """Yield how the time of a check grows with the dataset, and the floor's."""
     for name, says in (("ours", "ours"), ("floor", "the floor")):
-        keys = {size: f"check.jpeg.{size}.s3.{name}.seconds" for size in SIZES}
+        keys = {size: f"large.jpeg.{size}.s3.{name}.seconds" for size in SIZES}
         fitted = exponent({size: _median(figures, key) for size, key in keys.items()})
         of = f"JPEG photos of {', '.join(f'{size:,}' for size in SIZES)} MB in S3, seconds: {says}"
         goal = LINEAR if name == "ours" else None
-        yield Figure(f"check.jpeg.{name}.exponent", of, "exponent", (fitted,), goal=goal)
+        yield Figure(f"large.jpeg.{name}.exponent", of, "exponent", (fitted,), goal=goal)
 
 
 def _in_a_container(place: Place, originals: Sequence[bytes]) -> Iterator[Figure]:

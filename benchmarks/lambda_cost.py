@@ -9,7 +9,7 @@ from benchmarks.figures import Figure
 from benchmarks.runtime import built, first_answer, what_is_missing
 from lora_drop.dev.prices import MB_A_CPU, PRICES
 
-MEMORY, RUNS = (1769, 2048, 3008), 3
+MEMORY, RUNS = (1769, 2048, 3008), 5
 WAITING = (
     1.5  # seconds of a submission for S3, DynamoDB and fal's answer, in which it computes nothing
 )
@@ -57,7 +57,7 @@ def measured(file: Path, count: int, folder: Path) -> Iterator[Figure]:
     for memory in MEMORY:
         runs = tuple(_seconds(artifact, layer, memory, count) for _ in range(RUNS))
         of = f"{count} JPEG photos with the search for faces, {memory:,} MB in a container"
-        yield from _figures(f"check.lambda.jpeg.{memory}", of, memory, runs)
+        yield from _figures(f"large.lambda.jpeg.{memory}", of, memory, runs)
 
 
 def _seconds(artifact: Path, layer: Path, memory: int, count: int) -> float:
