@@ -92,6 +92,8 @@ def measure() -> Topic:
             "AWS calls of a job with a LoRA of 90 MB",
             "calls",
             (float(_own(large).total()),),
+            goal=Goal(most=40),
+            why=f"parts: each is a call, of 8 MiB; {_why(_own(large))}",
         ),
         *_of_rounds(jobs[-1]),
     ]

@@ -59,7 +59,7 @@ HOW = (
     "connection from the CDN has 25 MB/s and one to S3 50 MB/s, and ours has up to eight to the CDN and three to S3. Every program copies a small file before its clock starts; rclone is timed from its start to its end, less what a copy of a small file takes. "
     "Ours hashes (SHA-256), checks the header, compares CRC64NVME of every part and of the whole and can go on after a crash; the peers do none of it but the CRT's checksum. "
     "Size and CRC64NVME of what each has stored are compared with the file's. Five runs. "
-    "With limits, and with 1.5 GB, only the peers that were fastest: a single connection takes 5.8 seconds for 145 MB and 60 for 1.5 GB. Memory: ours and the Python peers' above rest, rclone's of the whole process."
+    "With limits, only the peers with several connections, and the best one without. Memory: ours and the Python peers' above rest, rclone's of the whole process."
 )
 
 

@@ -1,10 +1,12 @@
 """What one job uses of AWS, function by function: ``python -m benchmarks cost``; docs/cost.md makes dollars of it."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from benchmarks.figures import Figure, Topic
+from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.growth import measured, started
+from lora_drop.dev.cost import IDLE_MOST, dollars, of_an_idle_month
+from lora_drop.dev.prices import PRICES
 
 NAMES = {
     "Submit": "submit",
@@ -27,14 +29,25 @@ SERVICES = {
 def measure() -> Topic:
     """Measure the functions on moto."""
     rows = measured(started("job"))
+    found = [figure for row in rows for figure in figures(row)]
     return Topic(
         "cost",
         "What a job uses",
         "The functions' own handlers on moto, whose CPU is left out, for one job that goes well; warm, 5 jobs. Their dataset's photos have no pixels: "
         "what those cost is measured by the check of a dataset. Moto keeps no checksum of a whole object, so what is stored is read back, and the secrets are read for "
         "each job: five calls more than in *Calls a job*.",
-        [figure for row in rows for figure in figures(row)],
+        [*found, _idle_month(found)],
     )
+
+
+def _idle_month(figures: Sequence[Figure]) -> Figure:
+    """Return what a month without a job costs, by AWS's list prices."""
+    idle = of_an_idle_month({each.key: {"median": each.median} for each in figures})
+    month, goal = dollars(idle), Goal(most=IDLE_MOST)
+    shares = sorted(((PRICES[name].of(used), name) for name, used in idle.items()), reverse=True)
+    most = ", ".join(f"{name.replace('_', ' ')} ${usd:.2f}" for usd, name in shares[:5])
+    why = "" if goal.holds(month) else f"{most}; docs/cost.md has all"
+    return Figure("cost.idle.month", "a month without a job", "$", (month,), goal=goal, why=why)
 
 
 def figures(row: Mapping[str, Any]) -> Iterator[Figure]:

@@ -88,7 +88,8 @@ def test_lossless_frame_never_reaches_the_decoder() -> None:
 def test_anything_to_say_leaves_it_to_pillow() -> None:
     """A cut, a stray byte and colours for printing are judged as before."""
     data = encoded(picture(641, 479), "JPEG")
-    for wrong in (data[: len(data) // 2], data[:-1000] + b"\x00" * 200 + data[-800:]):
+    zeros = data[:-1000] + b"\x00" * 200 + data[-800:]
+    for wrong in (data[: len(data) // 2], zeros, data[:-2]):
         assert sound_pixels(WholeImage(wrong), (641, 479), "RGB") is None
     printed = encoded(picture(641, 479).convert("CMYK"), "JPEG")
     assert sound_pixels(WholeImage(printed), (641, 479), "CMYK") is None

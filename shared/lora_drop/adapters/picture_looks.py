@@ -109,6 +109,7 @@ def _has_two_tones(grey: Image.Image) -> bool:
 
 def small_jpeg(image: Image.Image, *, optimize: bool = False) -> bytes:
     """Return a picture that people look at as a JPEG without metadata; optimized, it is smaller and takes longer."""
+    image = image.copy()
     image.info = {}  # Pillow would write some of it
     buffer = io.BytesIO()
     image.save(buffer, "JPEG", quality=THUMBNAIL_QUALITY, optimize=optimize)

@@ -64,6 +64,11 @@ def puts(rows: Mapping[str, Row]) -> float:
     return sum(_of(rows, each, "s3_write") for each in JOB) + uploaded + stored - 1
 
 
+def gets(rows: Mapping[str, Row]) -> float:
+    """Return the GETs of a job: those that were measured, of a small dataset, and the ranges in which one of this size is read."""
+    return sum(_of(rows, each, "s3_read") for each in JOB) + DATASET_BYTES / WINDOW
+
+
 def of_a_job(rows: Mapping[str, Row]) -> Mapping[str, float]:
     """Return how much one job uses of what has a price."""
     log = sum(_of(rows, each, "log") for each in JOB) / GB
@@ -73,7 +78,7 @@ def of_a_job(rows: Mapping[str, Row]) -> Mapping[str, float]:
         "read_unit": rows["burst.1000.read_units"]["median"],
         "write_unit": rows["burst.1000.write_units"]["median"],
         "s3_write": puts(rows),
-        "s3_read": sum(_of(rows, each, "s3_read") for each in JOB) + DATASET_BYTES / WINDOW,
+        "s3_read": gets(rows),
         "s3_month": (DATASET_BYTES + LORA_BYTES) / GB,
         "out": DATASET_BYTES / GB,
         "sqs": 2 * 3,  # two messages, each sent, received and deleted
@@ -119,7 +124,7 @@ def cost_page() -> str:
     lines += ["", f"## {THOUSAND:,} jobs", "", *_table(thousand)]
     lines += ["", "What the functions are billed for one event:", "", *_functions(rows)]
     lines += ["", "## An idle month", "", *_table(idle), "", _free(), "", _polls()]
-    lines += ["", "## What is not in these sums", "", *_left_out()]
+    lines += ["", "## What is not in these sums", "", *_left_out(rows)]
     lines += ["", "## Prices", "", _sources(), "", *_prices()]
     return "\n".join(lines) + "\n"
 
@@ -143,7 +148,7 @@ def _days() -> str:
     return f"{days[0]} to {days[-1]} ([where each was read](#prices))"
 
 
-def _dollars(*used: Mapping[str, float]) -> float:
+def dollars(*used: Mapping[str, float]) -> float:
     """Return what all of it costs together in one month."""
     names = {name for each in used for name in each}
     return sum(PRICES[name].of(sum(each.get(name, 0.0) for each in used)) for name in names)
@@ -151,17 +156,17 @@ def _dollars(*used: Mapping[str, float]) -> float:
 
 def _months(job: Mapping[str, float], idle: Mapping[str, float]) -> Iterator[str]:
     training = STEP_USD * STEPS
-    month = _dollars(idle)
+    month = dollars(idle)
     yield "| | AWS | the trainings at fal |"
     yield "|---|---|---|"
-    alone = _dollars({name: THOUSAND * amount for name, amount in job.items()})
+    alone = dollars({name: THOUSAND * amount for name, amount in job.items()})
     yield f"| {THOUSAND:,} jobs, without what a month costs anyway | ${alone:,.2f} | ${training * THOUSAND:,.2f} |"
     goal = f"goal: at most ${IDLE_MOST:.0f}, {'reached' if month <= IDLE_MOST else 'not reached'}"
     yield f"| a month without a job ({goal}) | ${month:,.2f} | |"
     free = month - PRICES["dashboard"].of(DASHBOARDS)
     yield f"| the same in an account that has the dashboard free | ${free:,.2f} | |"
     for many in MONTHS:
-        aws = _dollars(idle, {name: many * amount for name, amount in job.items()})
+        aws = dollars(idle, {name: many * amount for name, amount in job.items()})
         yield f"| a month with {many:,} jobs | ${aws:,.2f} | ${many * training:,.2f} |"
 
 
@@ -186,7 +191,7 @@ def _free() -> str:
     free = {"alarm": ALARMS, "metric": IDLE_METRICS, "dashboard": DASHBOARDS}
     return (
         "Every account has ten alarms, ten custom metrics and three dashboards of up to 50 metrics free ([AWS](https://aws.amazon.com/cloudwatch/pricing/), a copy without a date). "
-        f"In one that has no others, an idle month costs ${_dollars(free):.2f} less than this."
+        f"In one that has no others, an idle month costs ${dollars(free):.2f} less than this."
     )
 
 
@@ -197,12 +202,12 @@ def _polls() -> str:
     )
 
 
-def _left_out() -> Iterator[str]:
+def _left_out(rows: Mapping[str, Row]) -> Iterator[str]:
     kept = {"s3_month": THOUSAND * LORA_BYTES / GB}
     second = {"gb_second": sum(SCHEDULES.values()) * 0.5}
     yield (
         f"- **The months after.** A job's files are counted for one month. A dataset is deleted after {DATASET_DAYS} days (`DatasetRetentionDays`); LoRAs stay, "
-        f"which is ${_dollars(kept):.2f} a month for {THOUSAND:,}."
+        f"which is ${dollars(kept):.2f} a month for {THOUSAND:,}."
     )
     yield (
         "- **Who takes a LoRA out of AWS** pays for the transfer: "
@@ -211,7 +216,11 @@ def _left_out() -> Iterator[str]:
     yield "- **A clean copy** is stored beside the dataset where photos had to be mended or left out: at most its size once more."
     yield (
         "- **Starts.** Lambda bills the start of a function too ([since August 2025](https://aws.amazon.com/blogs/compute/aws-lambda-standardizes-billing-for-init-phase/)). "
-        f"Were each of the {sum(SCHEDULES.values()):,} scheduled calls of a month a start of one second, that would be ${_dollars(second):.2f}."
+        f"Were each of the {sum(SCHEDULES.values()):,} scheduled calls of a month a start of one second, that would be ${dollars(second):.2f}."
+    )
+    yield (
+        f"- **Waiting for fal.** A job makes {rows['calls.job.fal']['median']:.0f} requests to fal; what they wait for an answer, a second or two together, is not in what is billed. "
+        f"Were it two seconds of the submit function, that would be ${THOUSAND * PRICES['gb_second'].of(2 * _memory('submit') / 1024):.2f} for {THOUSAND:,}."
     )
     yield (
         f"- **More metrics.** An idle stack writes {IDLE_METRICS} custom metrics, one that works up to {len(Metric)}, each ${PRICES['metric'].usd:.2f} if it is written all month: "

@@ -4,7 +4,7 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from lora_drop.dev.cost import JOB, LOOKS, billed, puts
+from lora_drop.dev.cost import JOB, LOOKS, billed, gets, puts
 from lora_drop.dev.figures import Row, filled, measured, rows_of, with_unit
 from lora_drop.dev.prices import LOOKED_UP, SCHEDULES, SECRETS_READ
 
@@ -90,9 +90,8 @@ def bounds(rows: Mapping[str, Row]) -> Iterator[Bound]:
     seconds = sum(billed(rows, each) for each in JOB) / 1000
     quotas = f"{_DOCS}lambda/latest/dg/gettingstarted-limits.html"
     yield Bound("Lambda: 1,000 executions at once", 1000, seconds, "s", quotas)
-    reads = sum(float(rows[f"cost.{each}.s3_read"]["median"]) for each in JOB)
     s3 = "https://repost.aws/knowledge-center/s3-object-key-naming-pattern"
-    for what, most, used in (("PUT", 3500, puts(rows)), ("GET", 5500, reads)):
+    for what, most, used in (("PUT", 3500, puts(rows)), ("GET", 5500, gets(rows))):
         name = f"S3: {most:,} {what} a second, if all keys were one prefix"
         yield Bound(name, most, used, "", s3)
     events = sum(float(rows[f"cost.{each}.events"]["median"]) for each in JOB)
