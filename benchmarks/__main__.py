@@ -36,6 +36,7 @@ BY_HAND: Mapping[str, str] = {
     "large": "large",
     "burst-10000": "burst:measure_ten_thousand",
     "emulator": "burst_emulator",
+    "loop-cold": "loop:measure_cold",
     "proofs": "proofs",
 }
 NOTE = (
@@ -98,7 +99,8 @@ def _summary(topics: Iterable[Mapping[str, Any]]) -> Iterator[str]:
 
 
 def _row(row: Mapping[str, Any], figures: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
-    peer = figures[row["peer"]]["says"].rpartition(": ")[2] if "peer" in row else ""
+    head, _, tail = figures[row["peer"]]["says"].rpartition(": ") if "peer" in row else ("",) * 3
+    peer = head if head and row["says"].endswith(f": {tail}") else tail
     ratio = f"{row['ratio']:.3g} times {peer}" if peer else ""
     holds = {True: "yes", False: "**no**", None: ""}[row.get("holds")]
     spread = f"{row['min']:g} to {row['max']:g}" if row["runs"] > 1 else ""

@@ -1,8 +1,4 @@
-"""The topic `loop`: from a fresh clone to a LoRA, a stack up and down, and how soon the command starts.
-
-``python -m benchmarks.loop cold`` measures the demo once with empty caches of uv and pip: the speed of the package index is in
-that, so it is no part of ``make bench``.
-"""
+"""The topic `loop`: from a fresh clone to a LoRA, a stack up and down, and how soon the command starts; by hand ``loop-cold``."""
 
 import os
 import re
@@ -19,7 +15,7 @@ from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.loop_start import starts
 from lora_drop.local.tools import ROOT, in_checkout
 
-DEMOS, UPS = 3, 5
+DEMOS, UPS, COLD_DEMOS = 3, 5, 2
 WARM, COLD, UP = Goal(most=45), Goal(most=180), Goal(most=10)  # seconds
 STEP = re.compile(r"^([a-zA-Z ]+?) +(\d+\.\d) s$", re.MULTILINE)
 # Of each change of the job's state: seconds since the one before.
@@ -146,11 +142,22 @@ def _profile(goal: Goal, whole: Sequence[float], parts: Mapping[str, Sequence[fl
     return ", ".join(f"{says} {median(runs):.1f} s" for says, runs in shares)
 
 
-def cold() -> float:
-    """Return the seconds of the demo with empty caches of uv and pip; what it downloads is in it."""
-    with clone() as folder, tempfile.TemporaryDirectory(dir=ROOT / ".lora-drop") as empty:
-        caches = {"UV_CACHE_DIR": f"{empty}/uv", "PIP_CACHE_DIR": f"{empty}/pip"}
-        return demo(folder, clean_environment(**caches))["all"]
+def measure_cold() -> Topic:
+    """Measure the demo with empty caches of uv and pip, by hand: the speed of the package index is in that."""
+    demos: list[Mapping[str, float]] = []
+    for _ in range(COLD_DEMOS):
+        with clone() as folder, tempfile.TemporaryDirectory(dir=ROOT / ".lora-drop") as empty:
+            caches = {"UV_CACHE_DIR": f"{empty}/uv", "PIP_CACHE_DIR": f"{empty}/pip"}
+            demos.append(demo(folder, clean_environment(**caches)))
+    says, runs = "`make demo` in a fresh clone, empty caches", _runs(demos, "all")
+    parts = {STEPS[name]: _runs(demos, name) for name in STEPS}
+    why = _profile(COLD, runs, {**parts, "`make venv`": _runs(demos, "venv")})
+    figure = Figure("loop.demo.cold.seconds", says, "s", runs, goal=COLD, why=why)
+    how = (
+        "`python -m benchmarks loop-cold`, by hand: what uv and pip download is in it, from whatever index they are set to; so is the speed of the way there. "
+        "Python and git are there already."
+    )
+    return Topic("loop-cold", "The loop with empty caches", how, [figure])
 
 
 def _run(line: Sequence[str], folder: Path, environment: Mapping[str, str]) -> str:
@@ -167,9 +174,3 @@ def _run(line: Sequence[str], folder: Path, environment: Mapping[str, str]) -> s
     if done.returncode:
         sys.exit(f"{' '.join(line)} has failed:\n{done.stdout}")
     return done.stdout
-
-
-if __name__ == "__main__":
-    if sys.argv[1:] != ["cold"]:
-        sys.exit("usage: python -m benchmarks.loop cold; all else: make bench TOPICS=loop")
-    print(f"`make demo` with empty caches: {cold():.1f} s ({COLD})")
