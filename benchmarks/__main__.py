@@ -41,7 +41,8 @@ BY_HAND: Mapping[str, str] = {
 }
 NOTE = (
     "Written by `make bench` from what it measures; [results.json](results.json) has the same figures for programs. "
-    "Ours and the peers run in turn on the same bytes. *Ratio*: a median by another one of the same run; where there is one, the *goal* is of it, and of the median where there is none."
+    "Ours and the peers run in turn on the same bytes. *Ratio*: a median by another one of the same run; where there is one, the *goal* is of it, and of the median where there is none. "
+    "The topics were measured one after the other, and the speed of this machine moves by up to two times within an hour: compare seconds within a table, and ratios anywhere."
 )
 
 
@@ -90,8 +91,8 @@ def _summary(topics: Iterable[Mapping[str, Any]]) -> Iterator[str]:
     rows = [(topic, row) for topic in topics for row in topic["figures"].values() if "goal" in row]
     missed = [(topic, row) for topic, row in rows if not row["holds"]]
     held = len(rows) - len(missed)
-    yield f"{held} of {len(rows)} goals hold. Below its table each of the others has where the time goes:"
-    yield ""
+    more = ". Below its table each of the others has where the time goes:" if missed else "."
+    yield from (f"{held} of {len(rows)} goals hold{more}", "")
     for topic, row in missed:
         ratio, median = row.get("ratio"), with_unit(row["median"], row["unit"])
         found = f"{ratio:.3g} times" if ratio else median

@@ -140,7 +140,7 @@ A job is a portrait: a dataset of {PHOTOS} photos ({DATASET_BYTES / 1e6:.0f} MB)
 The training has {STEPS:,} steps, the fewest that fal bills ([{TRAINER}](trainers.md#{TRAINER})); each thousand more costs ${1000 * STEP_USD:.2f}, and a training without a preset or `steps` has {USUAL:,}: ${USUAL * STEP_USD:.2f}.
 
 A function is billed for the time that it computes, on the share of a CPU that its memory gives ({MB_A_CPU} MB are one), and for the time that it waits. Measured are its CPU, its calls, the units
-of DynamoDB, and how long the LoRA is copied (with the limits for each connection that [RESULTS.md](../benchmarks/RESULTS.md#copying-a-result) names). Assumed are {WAIT:.0f} ms for each call, and that an arm64 CPU, which is what is deployed, takes as long as the x86 one that was measured. The requests to S3 were measured with small files; the parts in which files of these sizes are sent, and the ranges in which they are read, are added."""
+of DynamoDB (of a job in a burst of 1,000, which waits for its turn and takes two calls of submit; one alone takes fewer), and how long the LoRA is copied (with the limits for each connection that [RESULTS.md](../benchmarks/RESULTS.md#copying-a-result) names). Assumed are {WAIT:.0f} ms for each call, and that an arm64 CPU, which is what is deployed, takes as long as the x86 one that was measured. The requests to S3 were measured with small files; the parts in which files of these sizes are sent, and the ranges in which they are read, are added."""
 
 
 def _days() -> str:
