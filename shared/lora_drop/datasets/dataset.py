@@ -67,7 +67,7 @@ def hopeless_problem(members: Sequence[Member]) -> Problem | None:
     if photos >= MIN_IMAGES or sum(member.compressed for member in members) <= WORTH_READING:
         return None
     left = len(others) - photos
-    besides = f" besides {left} videos or raw files" if left else ""
+    besides = f" besides {left} videos, raw files or documents" if left else ""
     return Problem(
         code="dataset_insufficient_images",
         message=f"The archive holds {photos or 'no'} files that may be photos{besides}, and was not read any further; "

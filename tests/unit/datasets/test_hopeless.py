@@ -28,15 +28,24 @@ def few(size: int) -> dict[str, int]:
 
 
 @pytest.mark.promise("never pay for a dataset that cannot train")
-def test_a_large_archive_with_few_photos_costs_two_requests() -> None:
-    """Three photos beside hundreds of megabytes of videos are refused for a hundredth of the bytes."""
-    data = archive(few(15 * MB))
+@pytest.mark.parametrize(
+    "others",
+    [
+        ("a.mov", "b.MP4", "c.arw"),
+        ("a.pdf", "b.PPTX", "c.wav"),
+        ("a.docx", "b.key", "c.safetensors"),
+    ],
+)
+def test_a_large_archive_with_few_photos_costs_two_requests(others: tuple[str, ...]) -> None:
+    """Three photos beside hundreds of megabytes of anything else are refused for a hundredth of the bytes."""
+    photos = dict.fromkeys(("1.jpg", "2.jpg", "3.jpg"), 0)
+    data = archive({**photos, **dict.fromkeys(others, 15 * MB)})
 
     report = checked(data).report
 
     [error] = report.errors
     assert error.code == "dataset_insufficient_images"
-    assert "3 files that may be photos besides 3 videos or raw files" in error.message
+    assert "3 files that may be photos besides 3 videos, raw files or documents" in error.message
     assert report.requests <= 2
     assert report.bytes_read <= len(data) / 100
 

@@ -80,32 +80,15 @@ SUFFIXES = {
 # The ends of names that programs give to photos alone: a file that is called so is meant
 # to be one. What it is, its bytes say.
 PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
-# The ends of names of videos, and of raw files that only their makers' programs read.
-NEVER_PHOTO_SUFFIXES = frozenset(
-    [
-        "mov",
-        "mp4",
-        "m4v",
-        "avi",
-        "mkv",
-        "webm",
-        "mts",
-        "m2ts",
-        "3gp",
-        "cr2",
-        "cr3",
-        "crw",
-        "nef",
-        "nrw",
-        "arw",
-        "raf",
-        "orf",
-        "rw2",
-        "pef",
-        "srw",
-        "x3f",
-    ]
-)
+# The ends of names of what is never a photo: videos, raw files that only their makers' programs read, sound,
+# documents, and models. An archive within the archive is refused before.
+NEVER_PHOTO_SUFFIXES = frozenset([
+    *("mov", "mp4", "m4v", "avi", "mkv", "webm", "mts", "m2ts", "3gp"),
+    *("cr2", "cr3", "crw", "nef", "nrw", "arw", "raf", "orf", "rw2", "pef", "srw", "x3f"),
+    *("mp3", "m4a", "aac", "wav", "flac", "ogg"),
+    *("pdf", "doc", "docx", "ppt", "pptx", "xls", "xlsx", "pages", "numbers", "key"),
+    *("safetensors", "ckpt", "pt", "pth", "gguf", "onnx"),
+])  # fmt: skip
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
 CONVERTED = frozenset(
     {ImageFormat.HEIF, ImageFormat.AVIF, ImageFormat.GIF, ImageFormat.TIFF, ImageFormat.BMP}
