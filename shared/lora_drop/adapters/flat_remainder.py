@@ -34,12 +34,11 @@ def flat_part(image: Image.Image) -> FlatPart | None:
         image = image.convert("RGB")
     if max(image.size) > MEASURED:
         image = image.reduce(-(-max(image.size) // MEASURED))
+    # Corners first: all of its pixels take longer than the rest of looking at a photo.
     width, height = image.size
     corners = (image.crop((0, 0, 1, 1)), image.crop((width - 1, height - 1, width, height)))
     if min(_far(np.asarray(corner)).max() for corner in corners) > NEAR_GREY:
-        return (
-            None  # it costs nothing, where all of its pixels take longer than looking at the photo
-        )
+        return None
     far = _far(np.asarray(image))
     sides = [np.rot90(far, turns) for turns in range(4)]
     edges = [_edge(side > ALIKE) for side in sides]
