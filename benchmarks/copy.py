@@ -222,14 +222,6 @@ class Bench:
             most = Goal(most=MEMORY) if name == OURS else None
             yield Figure(f"{key}.memory", f"{says}, memory", "MiB", memory, goal=most)
 
-    def exponent(self) -> Figure:
-        """Return how ours grows with the file, at full speed."""
-        cases = [case for case in CASES if not case.limited]
-        seconds = {case.megabytes: self._values(case, OURS, "seconds") for case in cases}
-        fitted = exponent({size: statistics.median(runs) for size, runs in seconds.items()})
-        says = f"{', '.join(case.says for case in cases)}: seconds of {SAYS[OURS]}"
-        return Figure("copy.full.exponent", says, "exponent", (fitted,), goal=Goal(most=1.05))
-
     def _values(self, case: Case, name: str, what: str) -> tuple[float, ...]:
         return tuple(run[what] for run in self.runs[case.name, name])
 
@@ -254,21 +246,30 @@ def _crc(read: Callable[[int], bytes]) -> int:
 
 def measure() -> Topic:
     """Measure every case but the large ones."""
-    return Topic("copy", "Copying a result", HOW, measured(CASES))
+    figures = measured(CASES)
+    return Topic("copy", "Copying a result", HOW, [*figures, _exponent(figures)])
+
+
+def _exponent(figures: Sequence[Figure]) -> Figure:
+    """Return how ours grows with the file, at full speed."""
+    cases = [case for case in CASES if not case.limited]
+    medians = {each.key: each.median for each in figures}
+    seconds = {each.megabytes: medians[f"copy.{each.name}.{OURS}.seconds"] for each in cases}
+    says = f"{', '.join(case.says for case in cases)}: seconds of {SAYS[OURS]}"
+    fitted = exponent(seconds)
+    return Figure("copy.full.exponent", says, "exponent", (fitted,), goal=Goal(most=1.05))
 
 
 def measured(cases: Sequence[Case]) -> Sequence[Figure]:
-    """Return the figures of these cases, with the exponent of several sizes."""
+    """Return the figures of these cases."""
     with tempfile.TemporaryDirectory(prefix="copy-") as temporary:
         folder, files = Path(temporary), Path(temporary, "files")
         files.mkdir()
         (files / "config.json").write_bytes(b"{}")
         written, sums, hashing = {}, {}, {}
-        for megabytes, rank in RANKS.items():
-            if not any(case.megabytes == megabytes for case in cases):
-                continue
+        for megabytes in dict.fromkeys(case.megabytes for case in cases):
             path = files / f"{megabytes}.safetensors"
-            written[megabytes] = write_lora(path, rank=rank, seed="copy", metadata={})
+            written[megabytes] = write_lora(path, rank=RANKS[megabytes], seed="copy", metadata={})
             began = time.process_time()
             with path.open("rb") as file:
                 sums[megabytes] = _crc(file.read)
@@ -279,5 +280,4 @@ def measured(cases: Sequence[Case]) -> Sequence[Figure]:
             bench = Bench(place, written, sums, hashing)
             for case in cases:
                 bench.measure(case)
-    figures = [figure for case in cases for figure in bench.figures(case)]
-    return [*figures, bench.exponent()] if cases == CASES else figures
+    return [figure for case in cases for figure in bench.figures(case)]

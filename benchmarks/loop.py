@@ -97,7 +97,8 @@ def measure() -> Topic:
     return Topic("loop", "The loop: from a clone to a LoRA", HOW, figures)
 
 
-def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
+def _parts(demos: Sequence[Mapping[str, float]]) -> dict[str, tuple[float, ...]]:
+    """Return the seconds of each part of a demo, by what it is, in the order of KEYS."""
     measured = {"venv": "`make venv`", **STEPS, "job": "the job, from the drop to SUCCEEDED"}
     parts = {says: _runs(demos, name) for name, says in measured.items()}
     known = zip(*parts.values(), strict=True)
@@ -105,6 +106,11 @@ def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
         "the upload, the comparison with the ledger, the end of the stack, and the command itself"
     )
     parts[rest] = tuple(each["all"] - sum(its) for each, its in zip(demos, known, strict=True))
+    return parts
+
+
+def _figures(demos: Sequence[Mapping[str, float]]) -> Iterator[Figure]:
+    parts = _parts(demos)
     yield Figure(
         "loop.demo.warm.seconds",
         "`make demo` in a fresh clone, warm caches",
@@ -150,8 +156,7 @@ def measure_cold() -> Topic:
             caches = {"UV_CACHE_DIR": f"{empty}/uv", "PIP_CACHE_DIR": f"{empty}/pip"}
             demos.append(demo(folder, clean_environment(**caches)))
     says, runs = "`make demo` in a fresh clone, empty caches", _runs(demos, "all")
-    parts = {STEPS[name]: _runs(demos, name) for name in STEPS}
-    why = _profile(COLD, runs, {**parts, "`make venv`": _runs(demos, "venv")})
+    why = _profile(COLD, runs, _parts(demos))
     figure = Figure("loop.demo.cold.seconds", says, "s", runs, goal=COLD, why=why)
     how = (
         "`python -m benchmarks loop-cold`, by hand: what uv and pip download is in it, from whatever index they are set to; so is the speed of the way there. "

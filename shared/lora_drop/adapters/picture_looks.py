@@ -35,10 +35,10 @@ def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
     larger = screen_colours(smaller(image), coded=header.coded)
     larger = flat(larger)
     part = flat_part(larger)
-    if (factor := int(max(larger.size) / MEASURED / REDUCING_GAP)) > 1:
-        larger = larger.reduce(factor)
-    grey = turned(_shrunk(larger.convert("L"), MEASURED), header)
-    thumbnail = turned(_shrunk(larger, THUMBNAIL), header)
+    # Grey values and thumbnail come from one copy, which costs less than weighing all pixels for each.
+    larger = _reduced(larger, int(max(larger.size) / MEASURED / REDUCING_GAP))
+    grey = turned(shrunk(larger.convert("L"), MEASURED), header)
+    thumbnail = turned(shrunk(larger, THUMBNAIL), header)
     two_tones = _has_two_tones(grey)
     return ImageInspection(
         fingerprint=fingerprint(grey.resize((SIDE, SIDE), Image.Resampling.BOX).tobytes()),
@@ -55,27 +55,31 @@ def looked_at(image: Image.Image, header: ImageHeader) -> ImageInspection:
 
 def smaller(image: Image.Image, side: int = MEASURED) -> Image.Image:
     """Return a copy that is at least twice as large as what is looked at, made before anything else costs memory."""
-    factor = max(image.size) // (2 * side)
-    if factor < 2 or image.mode in UNMIXED:  # noqa: PLR2004
-        return image
-    return image.reduce(factor)
-
-
-def _shrunk(image: Image.Image, side: int) -> Image.Image:
-    """Return the image with so many pixels along its longest side, if it has more."""
-    if max(image.size) <= side:
-        return image
-    factor = side / max(image.size)
-    width, height = (max(round(length * factor), 1) for length in image.size)
-    return image.resize((width, height), reducing_gap=REDUCING_GAP)
+    return _reduced(image, max(image.size) // (2 * side))
 
 
 def made_smaller(image: Image.Image, side: int) -> Image.Image:
     """Return the image smaller by the factor that a JPEG is decoded with: at least so many pixels across and down."""
-    factor = min(image.size) // side
+    return _reduced(image, min(image.size) // side)
+
+
+def _reduced(image: Image.Image, factor: int) -> Image.Image:
+    """Return the image smaller by a whole factor, where that makes it smaller and its numbers have a mean."""
     if factor < 2 or image.mode in UNMIXED:  # noqa: PLR2004
         return image
     return image.reduce(factor)
+
+
+def shrunk(image: Image.Image, side: int, *, gap: float = REDUCING_GAP) -> Image.Image:
+    """Return the image with so many pixels along its longest side, if it has more; ``gap`` as REDUCING_GAP is."""
+    size = size_within(image.size, side)
+    return image if size == image.size else image.resize(size, reducing_gap=gap)
+
+
+def size_within(size: tuple[int, int], side: int) -> tuple[int, int]:
+    """Return a size in proportion, with so many pixels along its longest side, if it has more."""
+    factor = min(1.0, side / max(size))
+    return max(round(size[0] * factor), 1), max(round(size[1] * factor), 1)
 
 
 def shown_to_faces(image: Image.Image, header: ImageHeader) -> Image.Image:

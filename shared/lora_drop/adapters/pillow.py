@@ -22,6 +22,8 @@ from lora_drop.adapters.picture_looks import (
     looked_at,
     made_smaller,
     shown_to_faces,
+    shrunk,
+    size_within,
 )
 from lora_drop.adapters.tiff_messages import tiff_errors
 from lora_drop.datasets.images.cleaning import without_metadata
@@ -55,6 +57,7 @@ if TYPE_CHECKING:
     from lora_drop.adapters.faces import OnnxFaces
 
 QUALITY = 95
+SAVED_GAP = 2.0  # of what is saved for training: more pixels are weighed one by one
 LONGEST_STRIP = 4  # times as long as it is wide
 PLAIN_MODES = frozenset({"L", "LA", "RGB", "RGBA", "CMYK"})
 FULL_COLOUR = 0  # 4:4:4: a portrait's edges keep their colours, for a fifth more bytes
@@ -157,7 +160,7 @@ class PillowPictures:
             mended = b"".join(without_metadata(WholeImage(data), header.format))
         else:
             size = (header.width, header.height)
-            least = _size_after(size) if Change.SHRUNK in changes else None
+            least = size_within(size, LARGE_SIDE) if Change.SHRUNK in changes else None
             image = decoded(data, header, at_least=least)
             mended = _changed(image, header, changes, lossless=lossless)
         return _checked(mended)
@@ -188,25 +191,14 @@ def _changed(
     lossless: bool = False,
 ) -> bytes:
     """Return a decoded image with changed pixels, as a file."""
-    shrunk = Change.SHRUNK in changes
-    if shrunk and image.mode in PLAIN_MODES:
-        image = _shrunk(image)
+    shrinks = Change.SHRUNK in changes
+    if shrinks and image.mode in PLAIN_MODES:
+        image = shrunk(image, LARGE_SIDE, gap=SAVED_GAP)
     image = screen_colours(image, by_profile=not lossless, coded=header.coded)
     upright = turned(image if lossless else flat(image), header)
-    if shrunk:
-        upright = _shrunk(upright)
+    if shrinks:
+        upright = shrunk(upright, LARGE_SIDE, gap=SAVED_GAP)
     return _encoded(upright, format_after(header, changes, lossless=lossless))
-
-
-def _shrunk(image: Image.Image) -> Image.Image:
-    """Return the image with no more pixels along its longest side than trainers use."""
-    size = _size_after(image.size)
-    return image if size == image.size else image.resize(size, reducing_gap=2.0)
-
-
-def _size_after(size: tuple[int, int]) -> tuple[int, int]:
-    factor = min(1.0, LARGE_SIDE / max(size))
-    return round(size[0] * factor), round(size[1] * factor)
 
 
 def _checked(mended: bytes) -> Mended:

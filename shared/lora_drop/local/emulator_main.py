@@ -24,13 +24,13 @@ CHECK_VALUE = 0xAE8B14860A799888  # of "123456789", in the catalogue of CRC algo
 class SharedCode(zipfile.ZipFile):
     """The ZIP of a function's code: its files are unpacked once, and every worker has a link to them."""
 
-    folders: ClassVar[dict[int, str]] = {}
+    folders: ClassVar[dict[tuple[tuple[str, int], ...], str]] = {}
     unpacking: ClassVar = threading.Lock()
 
     @override
     def extractall(self, path: Any = None, members: Any = None, pwd: Any = None) -> None:
         """Put the link in the place of this folder, which is new and empty."""
-        content = hash(tuple((each.filename, each.CRC) for each in self.infolist()))
+        content = tuple((each.filename, each.CRC) for each in self.infolist())
         with self.unpacking:
             if content not in self.folders:
                 folder = tempfile.mkdtemp(prefix="code-")
@@ -45,7 +45,6 @@ if s3._crc64nvme(b"123456789") != CHECK_VALUE:  # noqa: SLF001  # the one seam i
         "this ministack has another CRC-64/NVME; look at shared/lora_drop/local/emulator_main.py"
     )
 s3._crc64nvme = lambda body: crc64nvme(bytes(body))  # noqa: SLF001
-lambda_runtime.zipfile = SimpleNamespace(
-    **{**vars(zipfile), "ZipFile": SharedCode}
-)  # of this module alone
+# Of this module alone: other parts of the emulator unpack as before.
+lambda_runtime.zipfile = SimpleNamespace(**{**vars(zipfile), "ZipFile": SharedCode})
 app.main()
