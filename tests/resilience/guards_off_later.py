@@ -275,9 +275,9 @@ def not_swept(part: str) -> Off:
 
 
 def succeeds_first() -> Context:
-    def end(self: ResultStorer, job_lease: JobLease) -> Job:
+    def end(self: ResultStorer, job_lease: JobLease, until: float) -> Job:
         job = job_lease.end(Status.SUCCEEDED)
-        self._store(job_lease)
+        self._store(job_lease, until)
         return job
 
     return patch.object(ResultStorer, "_end", end)

@@ -10,6 +10,7 @@ from typing import Any
 from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs.artifacts import INVALID_SUFFIX, WEIGHTS, Artifact, is_essential, of_kind
 from lora_drop.jobs.errors import (
+    ConflictError,
     DownloadInterruptedError,
     FalUnavailableError,
     HostNotAllowedError,
@@ -55,6 +56,8 @@ NO_PAGE = frozenset({IS_YAML, TOO_LARGE})
 # fal keeps a result for about an hour (https://fal.ai/docs/inference-api/queue/result). Until then one
 # that names no file is taken for one that cannot be read yet.
 RESULT_KEPT = timedelta(hours=1)
+# How often one delivery begins, where others change the job meanwhile.
+BEGINNINGS = 3
 type Bad = dict[str, ResultGoneError | ResultInvalidError | HostNotAllowedError]
 
 
@@ -87,20 +90,29 @@ class ResultStorer:
 
         While another worker copies the files it is left to that worker; where fal says for the first time that
         it has none it is left alone for a while. Raises JobNotFoundError, and to be called
-        again DownloadInterruptedError, HostNotAllowedError, FalUnavailableError, or ConflictError where another worker
-        has the job by now.
+        again DownloadInterruptedError, HostNotAllowedError, FalUnavailableError, or ConflictError where others write
+        the job all the time.
         """
+        owner, until = self.owner(), self.now() + self.patience.total_seconds()
+        for _ in range(BEGINNINGS - 1):
+            # fal's answer may have changed the job meanwhile: begin again with that, and go on with what is stored.
+            # The message would come back only after 18 minutes.
+            with suppress(ConflictError):
+                return self._stored(job_id, owner, until)
+        return self._stored(job_id, owner, until)
+
+    def _stored(self, job_id: str, owner: str, until: float) -> Job:
         job = self.record.known(job_id)
         if job.status is not Status.STORING:
             if job.terminal:
                 self._abort_uploads(job)
             self.record.publish_again(job)
             return self._followed(job)
-        job_lease = JobLease.take(self.record, job, owner=self.owner(), length=self.lease)
+        job_lease = JobLease.take(self.record, job, owner=owner, length=self.lease)
         if job_lease is None:
             return job
         try:
-            return self._followed(self._end(job_lease))
+            return self._followed(self._end(job_lease, until))
         except (DownloadInterruptedError, HostNotAllowedError) as trouble:
             # Once is enough: a person need not read the same in other words every few minutes.
             job_lease.give_back(None if job_lease.job.problems else not_copied(trouble))
@@ -119,11 +131,11 @@ class ResultStorer:
     def _copier(self) -> Copier:
         return Copier(self.results, self.source, self.part, self.now)
 
-    def _end(self, job_lease: JobLease) -> Job:
+    def _end(self, job_lease: JobLease, until: float) -> Job:
         problems: tuple[Problem, ...] = ()
         artifacts: tuple[Artifact, ...] = ()
         try:
-            artifacts, problems = self._store(job_lease)
+            artifacts, problems = self._store(job_lease, until)
             lost = any(problem.code == RESULT_INVALID for problem in problems)
             to = Status.FAILED if lost else Status.SUCCEEDED
         except ResultGoneError:
@@ -152,13 +164,14 @@ class ResultStorer:
         for upload in job.uploads:
             self.results.abort(job.prefix + upload.name, upload.upload_id)
 
-    def _store(self, job_lease: JobLease) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
+    def _store(
+        self, job_lease: JobLease, until: float
+    ) -> tuple[tuple[Artifact, ...], tuple[Problem, ...]]:
         """Copy every file of the result; the artifacts as they were named last, and what is wrong.
 
         A CDN that says 404, or sends something else, says nothing of the result: fal is asked for
         the addresses once more, and only its own word that there is none ends the job.
         """
-        until = self.now() + self.patience.total_seconds()
         artifacts = job_lease.job.artifacts
         if not any(map(is_essential, artifacts)):
             artifacts = self._artifacts(job_lease)

@@ -151,14 +151,16 @@ def test_copy_out_of_time_goes_on(bench: Bench) -> None:
     data = bench.serves(5 * PART)
 
     def take_long(*_: object) -> None:
-        bench.now += 40
+        bench.now += 60  # the second makes it too late, and no more than three go up at once
 
     bench.results = HookedResults(take_long)
     with pytest.raises(errors.DownloadInterruptedError, match="time"):
         bench.copy()
     assert bench.left() == (1, 1)
     [upload] = bench.results.uploads.values()
-    assert sorted(upload.parts) in ([1, 2, 3], [1, 2, 3, 4]), "whichever had arrived by then"
+    assert sorted(upload.parts) in ([1, 2], [1, 2, 3], [1, 2, 3, 4]), (
+        "whichever had arrived by then"
+    )
     bench.now = 0
     bench.copy()
     assert bench.results.files == {KEY: data}

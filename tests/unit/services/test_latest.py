@@ -16,6 +16,7 @@ from lora_drop.jobs.status import Status
 from lora_drop.ports import Erasable, Place, StoredText
 from lora_drop.services.latest import ATTEMPTS, LatestLoras
 from lora_drop.services.record import SETTLED_AFTER
+from lora_drop.services.store import BEGINNINGS
 from tests.support.builders import ARTIFACTS, make_jpeg
 from tests.support.forgetting import DONE, forget, left_of, trained
 from tests.support.memory_files import MemoryResults
@@ -160,7 +161,7 @@ def test_what_was_read_before_is_no_proof(world: World) -> None:
 def test_endless_contention_is_said(world: World) -> None:
     results = world.results = ContendedResults()
     job = submitted(world, photo="a")
-    results.times = ATTEMPTS
+    results.times = ATTEMPTS * BEGINNINGS
     with pytest.raises(ConflictError):
         world.train(job)
     assert world.job(job.job_id).status is Status.SUCCEEDED, "and the queue brings it back"

@@ -279,31 +279,62 @@ def test_whole_result_survives_fals_deletion(at: int, *, after: bool) -> None:
         assert job.status is Status.STORING  # fal still names it: a person may help
 
 
-@ANY_EFFECT
-def test_overtaken_copy_does_no_harm(at: int) -> None:
-    """A worker that takes over in the middle ends the job; the first does no harm."""
-    taken: list[Job] = []
+class MeanwhileError(Exception):
+    """Nothing goes wrong, but something happens right before an effect."""
 
-    def overtaken() -> BaseException:
+
+def run_with(at: int, meanwhile: Callable[[CopyRun], None]) -> CopyRun:
+    """A run in which this happens right before the effect of this number."""
+
+    def happen() -> BaseException:
         run.world.outcome.at = 0
-        run.world.clock.now += timedelta(minutes=15)
-        run.deliver()
-        taken.append(run.world.job(run.job.job_id))
-        return ContinueError()
+        meanwhile(run)
+        return MeanwhileError()
 
-    class ContinueError(Exception):  # nothing goes wrong
-        pass
-
-    run = CopyRun(Outcome(at=at, fault=overtaken))
+    run = CopyRun(Outcome(at=at, fault=happen))
     act = run.world.outcome.act
 
     def going_on[R](name: str, effect: Callable[[], R]) -> R:
         try:
             return act(name, effect)
-        except ContinueError:
+        except MeanwhileError:
             return effect()
 
     run.world.outcome.act = going_on  # type: ignore[method-assign]  # this outcome goes on
+    return run
+
+
+@pytest.mark.promise("never get stuck")
+@ANY_EFFECT
+def test_a_change_by_others_delays_no_result(at: int) -> None:
+    """Where fal's answer changes a job while its files are copied, the same delivery ends it, with the new files too."""
+    late = Artifact(name="late.bin", url="https://v3.fal.media/late.bin")
+
+    def receive(run: CopyRun) -> None:
+        run.world.fal_updates.receive(run.job.job_id, Finished(REQUEST_ID, (*SERVED, late)))
+
+    run = run_with(at, receive)
+    run.world.source.files["late.bin"] = b"late"
+    run.deliver()
+    job = run.world.job(run.job.job_id)
+    assert job.status is Status.SUCCEEDED
+    ended = at > EFFECTS.index("replace SUCCEEDED") + 1  # before the fact came
+    assert {file.name for file in job.files} == {*FILES, *(() if ended else (late.name,))}
+    assert all(run.world.results.has(file) for file in job.files)
+    assert run.world.results.uploads == {}
+
+
+@ANY_EFFECT
+def test_overtaken_copy_does_no_harm(at: int) -> None:
+    """A worker that takes over in the middle ends the job; the first does no harm."""
+    taken: list[Job] = []
+
+    def overtaken(run: CopyRun) -> None:
+        run.world.clock.now += timedelta(minutes=15)
+        run.deliver()
+        taken.append(run.world.job(run.job.job_id))
+
+    run = run_with(at, overtaken)
     with suppress(LoraDropError):
         run.deliver()
 
