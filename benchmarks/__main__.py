@@ -7,6 +7,7 @@ import importlib
 import json
 import os
 import platform
+import re
 import sys
 import time
 from collections.abc import Iterable, Iterator, Mapping
@@ -64,6 +65,8 @@ def machine() -> Mapping[str, str]:
 def tables(results: Mapping[str, Any]) -> Iterator[str]:
     """Yield the lines of RESULTS.md."""
     yield from ("# Time, memory, calls and dollars, beside what else there is", "", NOTE, "")
+    titles = [topic["title"] for topic in results["topics"].values()]
+    yield from (" · ".join(f"[{each}](#{_anchor(each)})" for each in titles), "")
     yield from (*_summary(results["topics"].values()), "")
     for name, topic in results["topics"].items():
         on = results["machines"][topic["machine"]]
@@ -79,6 +82,11 @@ def tables(results: Mapping[str, Any]) -> Iterator[str]:
             f"- {row['says']}: {row['why']}" for row in topic["figures"].values() if "why" in row
         )
         yield ""
+
+
+def _anchor(title: str) -> str:
+    """Return the anchor that GitHub makes of a heading."""
+    return re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-")
 
 
 def as_page(results: Mapping[str, Any]) -> str:

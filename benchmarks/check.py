@@ -46,7 +46,7 @@ FLOOR, CONSTANT, LINEAR = Goal(most=1.15), Goal(most=1.15), Goal(most=1.05)
 SIZES, AS_A_FILE = (50, 500, 2000), 500  # MB, by hand
 KINDS = {"jpeg": "JPEG", "png": "PNG", "heic": "HEIC"}
 HOW = (
-    "The clock begins once a program has imported everything: what a command needs to start comes on top. Photos of 12 megapixels (PNG: 3) with a sensor's noise, each file another one. The floor: ranged GETs of 4 MiB, one ahead, inflate, CRC "
+    "The clock begins once a program has imported everything: what a command needs to start comes on top. Photos of 12 megapixels (PNG: 3) with a sensor's noise and EXIF, each file another one, deflated in the ZIP. The floor: ranged GETs of 4 MiB, one ahead, inflate, CRC "
     "and draft decode on all cores, and nothing else; the peers verify the CRC and decode in a draft as well, one photo after the "
     "other, as their interfaces have it. Faces are off unless it says otherwise. S3 is SeaweedFS on the same cores. Five "
     "runs in turn."

@@ -1,6 +1,7 @@
 """Datasets of any size for the topic ``check``: a few photos with a sensor's noise, each written often, never twice the same.
 
-A dataset's copies of one photo differ by a comment, so no two files are the same and each has to be decoded.
+A dataset's copies of one photo differ by a comment, so no two files are the same and each has to be decoded. They have the
+EXIF of a phone, and are compressed in the ZIP, as file managers do it.
 """
 
 import io
@@ -10,6 +11,7 @@ from pathlib import Path
 
 import pillow_heif
 from PIL import Image
+from PIL.ExifTags import Base
 
 from lora_drop.local.stack import SAMPLE
 
@@ -37,9 +39,20 @@ def _views(size: tuple[int, int]) -> Iterator[Image.Image]:
         yield Image.blend(image, noise, NOISY)
 
 
+def _exif() -> bytes:
+    exif = Image.Exif()
+    exif.update(
+        {Base.Make: "Apple", Base.Model: "iPhone 15 Pro", Base.DateTime: "2026:05:01 12:00:00"}
+    )
+    exif.get_ifd(Base.ExifOffset).update(
+        {Base.LensModel: "iPhone 15 Pro back triple camera 6.765mm f/1.78"}
+    )
+    return exif.tobytes()
+
+
 def _jpeg(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    image.save(file, "JPEG", quality=QUALITY)
+    image.save(file, "JPEG", quality=QUALITY, exif=_exif())
     return file.getvalue()
 
 
@@ -52,7 +65,7 @@ def _png(image: Image.Image) -> bytes:
 def _heic(image: Image.Image) -> bytes:
     file = io.BytesIO()
     heif = pillow_heif.from_pillow(image)
-    heif.save(file, quality=HEIC_QUALITY, enc_params={"preset": "ultrafast"})
+    heif.save(file, quality=HEIC_QUALITY, exif=_exif(), enc_params={"preset": "ultrafast"})
     return file.getvalue()
 
 
@@ -72,7 +85,7 @@ def _numbered(kind: str, photo: bytes, number: int) -> bytes:
 def write_archive(file: Path, kind: str, originals: list[bytes], size: int) -> int:
     """Write photos into a ZIP until it has so many bytes, and return how many there are."""
     number = 0
-    with zipfile.ZipFile(file, "w") as archive:
+    with zipfile.ZipFile(file, "w", zipfile.ZIP_DEFLATED) as archive:
         while archive.fp is not None and archive.fp.tell() < size:
             photo = _numbered(kind, originals[number % len(originals)], number)
             archive.writestr(f"IMG_{number:04}.{SUFFIXES[kind]}", photo)

@@ -8,9 +8,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from benchmarks.figures import Figure, Goal
+from lora_drop.local.stack import SAMPLE
 from lora_drop.local.tools import ROOT
 
 RUNS = 5
+MAIN = "from lora_drop.cli.main import main; main()"
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,7 +31,8 @@ STARTS: Sequence[Start] = (
     Start("python", "a Python that does nothing", "pass"),
     Start("typer", "a Python that imports typer and rich", "import typer, rich"),
     Start("import", "`import lora_drop`", "import lora_drop", peer="python", goal=Goal(most=1.3)),
-    Start("help", "`lora-drop --help`", "from lora_drop.cli.main import main; main()", ("--help",), "typer", Goal(most=1.5)),
+    Start("help", "`lora-drop --help`", MAIN, ("--help",), "typer", Goal(most=1.5)),
+    Start("check", "`lora-drop check` of 14 photos of 512 pixels, the look for faces included", MAIN, ("check", str(SAMPLE))),
 )  # fmt: skip
 
 

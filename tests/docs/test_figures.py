@@ -31,21 +31,39 @@ RESULTS: dict[str, Any] = {
     }
 }
 ROWS = rows_of(RESULTS)
-# A duration, a rate, a size of memory, a ratio, dollars for many: what only a measurement can say.
+# A duration, a rate, a share, a size of memory, a ratio, calls, dollars for many: what only a measurement can say.
 MEASURED = re.compile(
-    r"(?<![\w.])\d[\d,.]*(?: s| ?(?:ms|MiB|KiB|[KMG]B/s|times as|jobs/s))\b"
+    r"(?<![\w.])\d[\d,.]*(?: (?:s|seconds|minutes|calls|requests)| ?(?:ms|MiB|KiB|[KMG]B/s|times as|jobs/s))\b"
+    r"|\d ?%"
     "|\\d ?\u00d7|\\$[\\d.,]+ (?:per|for|a|an) (?:1,000|thousand)"
 )
 # Set, not measured: each with where it is set.
 LIMITS = {
     "photographers.md": {"up to 256 KiB": "adapters/dataset_urls: fal's limit of a data URL"},
-    "events.md": {"above 64 MiB": "services/submit.py, CHECKED_SOON"},
-    "webhook-vectors.md": {"beyond 64 KiB": "adapters/signing_keys.py, MAX_DOCUMENT"},
+    "developers.md": {"5 requests a second": "template.yaml, ServicePlan"},
+    "events.md": {
+        "above 64 MiB": "services/submit.py, CHECKED_SOON",
+        "within 15 seconds": "adapters/receivers.py, ANSWER_TIMEOUT",
+        "after 5 seconds, then 1, 5, 15, 30 minutes": "jobs/notifications.py, BACKOFF",
+    },
+    "privacy.md": {"every 15 minutes": "template.yaml, ForgetFunction's schedule"},
+    "runbook.md": {
+        "every 18 minutes": "template.yaml, StoreQueue's VisibilityTimeout",
+        "every 60 minutes": "template.yaml, InboxQueue's VisibilityTimeout",
+        "within 15 seconds": "adapters/receivers.py, ANSWER_TIMEOUT",
+        "for 15 minutes": "services/reconcile.py, DOUBT_DEADLINE",
+    },
+    "webhook-vectors.md": {
+        "beyond 64 KiB": "adapters/signing_keys.py, MAX_DOCUMENT",
+        "300 seconds": "fal/webhooks.py, TOLERANCE_SECONDS: fal's own limit",
+    },
     "reliability.md": {
         "2,048 MB, 600 s": "template.yaml, SubmitFunction",
         "Lambda's 60 s timeout": "tests/resilience/comparison, naive_pipeline.py",
         "fal_client's pauses (about 50 s over ten attempts)": "fal_client 1.0.3, its backoff",
         "fal_client's own 120 s": "fal_client 1.0.3, its read timeout",
+        "redriven 16 minutes later": "tests/resilience/comparison, when it is redriven",
+        "redriven 61 minutes after": "tests/resilience/comparison, when it is redriven",
     },
 }
 
@@ -124,6 +142,9 @@ def test_unknown_figure_is_an_error() -> None:
         "95 MB/s",
         "2 times as long",
         "1.5\u00d7",
+        "20 minutes",
+        "55 calls",
+        "0.4 %",
         "$3 per 1,000",
     ],
 )
@@ -131,7 +152,7 @@ def test_measured_number_is_found(text: str) -> None:
     assert MEASURED.search(f"It is {text}")
 
 
-@pytest.mark.parametrize("text", ["20 steps", "45 minutes", "$2.40 a job", "5 seconds", "v1.2 s3"])
+@pytest.mark.parametrize("text", ["20 steps", "$2.40 a job", "v1.2 s3", "50 MB"])
 def test_set_number_is_not_found(text: str) -> None:
     assert not MEASURED.search(f"It is {text}")
 

@@ -56,7 +56,7 @@ list, page by page. Who looks at a waiting job has those before it counted, so t
 
 *Its p50 over the jobs*, and *CPU*, *calls*, *rows read* and *read units a job* without a number of jobs, say how a number grows: they are exponents of the number of jobs, 0 for no growth and 1 for growth in proportion.
 
-<!-- figures: burst. list. -->
+<!-- figures: burst. emulator. list. -->
 <!-- end -->"""
 
 

@@ -33,7 +33,7 @@ def few(size: int) -> dict[str, int]:
     [
         ("a.mov", "b.MP4", "c.arw"),
         ("a.pdf", "b.PPTX", "c.wav"),
-        ("a.docx", "b.key", "c.safetensors"),
+        ("a.docx", "b.PSD", "c.safetensors"),
     ],
 )
 def test_a_large_archive_with_few_photos_costs_two_requests(others: tuple[str, ...]) -> None:

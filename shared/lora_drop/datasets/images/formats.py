@@ -81,12 +81,13 @@ SUFFIXES = {
 # to be one. What it is, its bytes say.
 PHOTO_SUFFIXES = frozenset({"jpe", "jfif", "mpo", "apng"}).union(*SUFFIXES.values())
 # The ends of names of what is never a photo: videos, raw files that only their makers' programs read, sound,
-# documents, and models. An archive within the archive is refused before.
+# documents, drawings, and models. An archive within the archive is refused before.
 NEVER_PHOTO_SUFFIXES = frozenset([
     *("mov", "mp4", "m4v", "avi", "mkv", "webm", "mts", "m2ts", "3gp"),
     *("cr2", "cr3", "crw", "nef", "nrw", "arw", "raf", "orf", "rw2", "pef", "srw", "x3f"),
     *("mp3", "m4a", "aac", "wav", "flac", "ogg"),
     *("pdf", "doc", "docx", "ppt", "pptx", "xls", "xlsx", "pages", "numbers", "key"),
+    *("psd", "psb", "ai", "indd"),
     *("safetensors", "ckpt", "pt", "pth", "gguf", "onnx"),
 ])  # fmt: skip
 TRAINED = frozenset({ImageFormat.JPEG, ImageFormat.PNG, ImageFormat.WEBP})
