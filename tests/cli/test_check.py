@@ -169,7 +169,7 @@ def test_unwritable_report_hides_no_verdict(
         raise OSError("No space left on device")
 
     wanted = tmp_path / "report.html"
-    monkeypatch.setattr("lora_drop.client.report_page.html_text", full)
+    monkeypatch.setattr("lora_drop.client.report_files.html_text", full)
     result = check(phone, "--report", wanted, *how)
 
     assert result.exit_code == 1

@@ -10,7 +10,7 @@ import pytest
 
 from lora_drop.client.download import fetch
 from lora_drop.client.errors import CommandError
-from lora_drop.client.report_page import report_files
+from lora_drop.client.report_files import report_files
 from lora_drop.client.stack import Stack
 from lora_drop.datasets.report import Report, Verdict
 from lora_drop.jobs.proof import ProofSheet

@@ -18,6 +18,7 @@ from lora_drop.datasets.parameters import PRESETS
 from lora_drop.fal.trainers.table import DEFAULT
 from lora_drop.jobs.status import Status
 from lora_drop.local import tools
+from lora_drop.local.stack import SAMPLE
 from tests.support.phone import phone_dataset
 
 NEEDS_EXTRA = [["fal-sim"], ["up"], ["demo"], ["deploy", "dev"]]
@@ -269,6 +270,13 @@ def test_help_imports_nothing_heavy(words: list[str]) -> None:
     loaded = loaded_by(RUN, *words)
     assert "typer" in loaded
     assert not loaded & HEAVY
+
+
+def test_a_local_check_imports_no_client_of_aws() -> None:
+    """A dataset on this machine is checked without what only a stack needs, which takes half a second to import."""
+    loaded = loaded_by(RUN, "check", "--no-faces", str(SAMPLE))
+    assert "PIL" in loaded
+    assert not loaded & {"boto3", "botocore", "httpx", "aiohttp"}
 
 
 def test_the_package_imports_nothing() -> None:

@@ -82,7 +82,7 @@ def check(  # noqa: PLR0913  # one parameter is one option
     from lora_drop.client.check import check_dataset
     from lora_drop.client.face_check import FaceCheck
     from lora_drop.client.parameters import metadata_of
-    from lora_drop.client.report_page import report_files
+    from lora_drop.client.report_files import report_files
 
     given = {
         "trainer": trainer,

@@ -86,7 +86,7 @@ def _trained(
     from lora_drop.client.direct_choice import application_of
     from lora_drop.client.face_check import FaceCheck
     from lora_drop.client.portrait_trainer import PortraitTrainer
-    from lora_drop.client.report_page import report_files
+    from lora_drop.client.report_files import report_files
     from lora_drop.jobs.errors import DatasetRejectedError, LoraDropError
 
     given = dict(parameters)
@@ -251,7 +251,7 @@ def fetched(
 ) -> dict[str, Any]:
     """The files in the folder, with the dataset's report; what is written of them."""
     from lora_drop.client.direct_result import save_result
-    from lora_drop.client.report_page import report_files
+    from lora_drop.client.report_files import report_files
 
     with display.transfer(f"download {result.request_id[SHORT:]}") as sending:
         files = save_result(result, folder, about=about, on_bytes=sending)

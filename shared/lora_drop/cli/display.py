@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from itertools import pairwise
 from time import monotonic
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from rich.console import Console
 from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn
@@ -21,7 +21,6 @@ from lora_drop.client.proof_words import (
     proof_cost_words,
 )
 from lora_drop.client.report_page import has_report, report_of
-from lora_drop.client.stack_client import Progress as Sending
 from lora_drop.datasets.reports.markup import shown as shown_value
 from lora_drop.fal.trainers.parameters import TRAINER, ParameterSource
 from lora_drop.fal.trainers.trainer import TRIGGER_PHRASE
@@ -29,6 +28,9 @@ from lora_drop.jobs.job_files import REPORT_PAGE, of_job
 from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.proof import PROOF_FOLDER, PROOF_PAGE, ProofSheet
 from lora_drop.jobs.status import Status
+
+if TYPE_CHECKING:  # it imports the AWS client, which a local check does not need
+    from lora_drop.client.stack_client import Progress as Sending
 
 type Watch = Callable[[Mapping[str, Any]], None]
 PROBLEMS_SHOWN = 10  # names of those with one code
@@ -65,12 +67,12 @@ class Display:
         self.say(f"{name:<14} {seconds:5.1f} s")
         self.progress({"step": name, "seconds": round(seconds, 1)})
 
-    def upload(self, name: str) -> AbstractContextManager[Sending]:
+    def upload(self, name: str) -> AbstractContextManager["Sending"]:
         """A progress bar for an upload, from its first bytes on: it may be refused before them."""
         return self.transfer(f"upload {name}")
 
     @contextmanager
-    def transfer(self, name: str) -> Iterator[Sending]:
+    def transfer(self, name: str) -> Iterator["Sending"]:
         """A progress bar for what is sent or fetched, from its first bytes on."""
         columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
         bar = Progress(*columns, console=self.console)

@@ -20,7 +20,7 @@ from lora_drop.client.direct_training import PreparedTraining
 from lora_drop.client.errors import CommandError, DatasetRejectedError, JobUnknownError
 from lora_drop.client.face_check import FaceCheck
 from lora_drop.client.portrait_trainer import Again, PortraitTrainer
-from lora_drop.client.report_page import report_files
+from lora_drop.client.report_files import report_files
 from lora_drop.client.result_files import refuse_folder
 from lora_drop.client.submissions import SentRequest
 from lora_drop.client.usage import request_usage
