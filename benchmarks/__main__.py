@@ -43,6 +43,7 @@ BY_HAND: Mapping[str, str] = {
 NOTE = (
     "Written by `make bench` from what it measures; [results.json](results.json) has the same figures for programs. "
     "Ours and the peers run in turn on the same bytes. *Ratio*: a median by another one of the same run; where there is one, the *goal* is of it, and of the median where there is none. "
+    "*n^0.16*: how it grows with the n that the row names, jobs or bytes; n^0 is no growth, and n^1 growth in proportion. "
     "The topics were measured one after the other, and the speed of this machine moves by up to two times within an hour: compare seconds within a table, and ratios anywhere."
 )
 

@@ -20,7 +20,8 @@ HOW = (
     "its own each, on moto, which is told S3's checksums of whole objects; fal is answered from memory. Counted is what botocore "
     "sends for submit, webhook and store, from the drop to SUCCEEDED, with fal's balance read for each job, as it is when jobs are "
     "more than a minute apart. No run differs from another: counts have one run. A ZIP of up to 4 MiB is read by one GET; a larger "
-    "one costs up to 40 for its structure and one more for every 4 MiB. A LoRA of 5.6 MB goes up by one PUT; one of 90 MB by parts."
+    "one costs up to 40 for its structure and one more for every 4 MiB. A LoRA of 5.6 MB goes up by one PUT; one of 90 MB by parts. "
+    "What a round of the reconciler finds new of a job comes on top, in rows of its own. A job of a burst makes more: it waits for its turn, and rounds look at it meanwhile."
 )
 ROUND = (
     "what a round of the reconciler, every five minutes, finds new of a job is written like any change; the rest of a round is the "
@@ -32,7 +33,7 @@ type Phases = Mapping[str, Mapping[str, int]]
 def measure() -> Topic:
     """Run 20 jobs, and one with a LoRA of 90 MB."""
     jobs, fal = _run(JOBS, rank=1)
-    [large], _ = _run(1, rank=16)
+    (*_, large), _ = _run(2, rank=16)
     own = [_own(job) for job in jobs]
     totals = [float(each.total()) for each in own]
     sums = [sum(totals[:number]) for number in STEPS]
@@ -89,7 +90,7 @@ def measure() -> Topic:
         ),
         Figure(
             "calls.large",
-            "AWS calls of a job with a LoRA of 90 MB",
+            "AWS calls of job 2 with a LoRA of 90 MB",
             "calls",
             (float(_own(large).total()),),
             goal=Goal(most=40),

@@ -152,13 +152,16 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> I
             "check.jpeg.50.file.faces.seconds", says, "s", faces, "check.jpeg.50.file.floor.seconds"
         )
         cpu = _runs(local, "ours faces", "cpu")
-    names = ("floor", "ours", *(PEERS if kind == "jpeg" else ()))
+    names = ("floor", "ours", *(("ours faces", *PEERS) if kind == "jpeg" else ()))
     found = place.in_turn(place.add(file), names)
     yield from _seconds(f"check.{kind}.{size}.s3", f"{of}, in S3", found, why=why)
     cpu = cpu if kind == "jpeg" else _runs(found, "ours", "cpu")
-    says = f"CPU of one {KINDS[kind]} photo" + (" with faces" if kind == "jpeg" else "")
+    says = f"CPU of one {KINDS[kind]} photo, {'with' if kind == 'jpeg' else 'without'} the search for faces"
     yield Figure(f"check.{kind}.photo.cpu", says, "s", tuple(each / count for each in cpu))
     if kind == "jpeg":
+        says = f"{of}, in S3: ours with the search for faces"
+        faces, floor = _runs(found, "ours faces", "seconds"), "check.jpeg.50.s3.floor.seconds"
+        yield Figure("check.jpeg.50.s3.faces.seconds", says, "s", faces, floor)
         says = f"{of}, in S3: memory at its peak, ours"
         yield Figure("check.jpeg.50.s3.ours.memory", says, "MiB", _runs(found, "ours", "mib"))
     file.unlink()

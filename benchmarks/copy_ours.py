@@ -2,14 +2,16 @@
 
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 from lora_drop.adapters.checked_network import CheckedNetwork
 from lora_drop.adapters.download import CdnFiles
 from lora_drop.adapters.s3_client import s3_client
 from lora_drop.adapters.s3_copies import S3Copies
 from lora_drop.jobs.artifacts import Artifact, Upload
-from lora_drop.services.copy import Copier
+from lora_drop.services.copy import PART, Copier
 from lora_drop.services.copy_attempt import CopyRequest
+from lora_drop.services.prefetch import ARRIVING, Arrivals
 
 BUCKET = "models"
 COPIES = S3Copies(s3_client(), BUCKET)
@@ -35,6 +37,22 @@ class UploadLog:
 
     def renew(self) -> None:
         """No other worker is there."""
+
+
+def reading(url: str) -> Callable[[str], None]:
+    """Return what reads this file as our copy does, and does nothing else."""
+    source = CdnFiles([url.split("/")[2]], network=CheckedNetwork(private=True))
+
+    def read(key: str) -> None:
+        with (
+            ThreadPoolExecutor(ARRIVING) as ahead,
+            source.open(Artifact(name=key, url=url), until=time.monotonic() + 3600) as file,
+        ):
+            arrivals = Arrivals(file, PART, (), ahead)
+            while arrivals.waiting:
+                arrivals.give_back(arrivals.take()[1])
+
+    return read
 
 
 def ours(url: str) -> Callable[[str], str]:

@@ -14,6 +14,7 @@ from benchmarks.memory import at_rest, peak
 # Each is a function `(url) -> (key) -> SHA-256 or nothing`.
 PROGRAMS = {
     "ours": "copy_ours",
+    "reading": "copy_ours",
     "upload_fileobj": "copy_peers",
     "obstore_put": "copy_peers",
     "crt_put": "copy_peers",

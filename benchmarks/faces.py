@@ -42,7 +42,7 @@ SMALL = (16, 20, 24, 32, 48)  # pixels
 HEADS = "heads of 92 by 112 pixels"
 INTRODUCTION = """# Faces: found, told apart, and what that costs
 
-Written by `make bench-faces`; the photos are those of `benchmarks/face_photos.py` and, held out, of `benchmarks/face_held_out.py`.
+Written by `make bench-faces`, on another day than RESULTS.md, whose seconds and megabytes are of the newest code; the photos are those of `benchmarks/face_photos.py` and, held out, of `benchmarks/face_held_out.py`.
 The detector's scores for another try were chosen on the former, the thresholds of cosines on some of them, and nothing on the latter;
 the row of pairs that is held out has the people of both on whom no threshold was chosen. The heads are those of 40 people, ten photos of
 each, grey and cut close: what is said of pairs holds for faces of about 90 pixels that look into the camera or nearly so."""

@@ -12,7 +12,7 @@ from pathlib import Path
 from statistics import median
 
 from benchmarks.figures import Figure, Goal, Topic
-from benchmarks.loop_start import starts
+from benchmarks.loop_start import starts, whole_check
 from lora_drop.local.tools import ROOT, in_checkout
 
 DEMOS, UPS, COLD_DEMOS = 3, 5, 2
@@ -93,7 +93,7 @@ def measure() -> Topic:
             demos.append(demo(folder, environment))
             if number == DEMOS - 1:
                 ups = [up_and_down(folder, environment) for _ in range(UPS)]
-    figures = [*_figures(demos), *_stack_figures(ups), *starts()]
+    figures = [*_figures(demos), *_stack_figures(ups), whole_check(), *starts()]
     return Topic("loop", "The loop: from a clone to a LoRA", HOW, figures)
 
 

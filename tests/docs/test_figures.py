@@ -160,7 +160,7 @@ def test_set_number_is_not_found(text: str) -> None:
 @pytest.mark.parametrize(
     ("number", "unit", "text"),
     [
-        *((1234.0, "count", "1,234"), (0.0312, "exponent", "0.03"), (2.4, "$", "$2.40")),
+        *((1234.0, "count", "1,234"), (0.0312, "exponent", "n^0.03"), (2.4, "$", "$2.40")),
         *((0.123456, "s", "0.123 s"), (40.0, "calls", "40 calls"), (123.4, "ms", "123 ms")),
     ],
 )

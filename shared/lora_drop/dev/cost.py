@@ -35,6 +35,10 @@ PHOTOS, DATASET_BYTES, LORA_BYTES, STEPS = 40, 63e6, 145e6, 1000
 WAIT = 10.0
 JOB = ("submit", "webhook", "store", "closing", "jobs")
 LOOKS = 2  # requests to the API for a job: fal's webhook, and one look at it
+DIRECT = (
+    "Without a stack, `lora-drop train photos/ --direct` costs nothing at AWS, and what fal costs: it checks the dataset, sends it from this machine and fetches the LoRA "
+    "([photographers.md](photographers.md)). The stack is for who trains by dropping files, for others, or often."
+)
 THOUSAND, MONTHS = 1000, (10, 1_000_000)
 IDLE_MOST = 5.0
 TRAINER = DEFAULT.application.rpartition("/")[2]
@@ -120,10 +124,10 @@ def cost_page() -> str:
     rows = rows_of(measured())
     job, idle = of_a_job(rows), of_an_idle_month(rows)
     thousand = {name: THOUSAND * amount for name, amount in job.items()}
-    lines = [_head(), "", *_months(job, idle)]
-    lines += ["", f"## {THOUSAND:,} jobs", "", *_table(thousand)]
+    lines = [_head(), "", *_months(job, idle), "", DIRECT]
+    lines += ["", f"## {THOUSAND:,} jobs", "", _shares(thousand), "", *_table(thousand)]
     lines += ["", "What the functions are billed for one event:", "", *_functions(rows)]
-    lines += ["", "## An idle month", "", *_table(idle), "", _free(), "", _polls()]
+    lines += ["", "## An idle month", "", *_table(idle), "", _free(idle), "", _polls()]
     lines += ["", "## What is not in these sums", "", *_left_out(rows)]
     lines += ["", "## Prices", "", _sources(), "", *_prices()]
     return "\n".join(lines) + "\n"
@@ -157,17 +161,18 @@ def dollars(*used: Mapping[str, float]) -> float:
 def _months(job: Mapping[str, float], idle: Mapping[str, float]) -> Iterator[str]:
     training = STEP_USD * STEPS
     month = dollars(idle)
-    yield "| | AWS | the trainings at fal |"
-    yield "|---|---|---|"
+    yield f"| | AWS | the trainings at fal, {STEPS:,} steps | the same, {USUAL:,} steps |"
+    yield "|---|---|---|---|"
+    usual = STEP_USD * USUAL
     alone = dollars({name: THOUSAND * amount for name, amount in job.items()})
-    yield f"| {THOUSAND:,} jobs, without what a month costs anyway | ${alone:,.2f} | ${training * THOUSAND:,.2f} |"
+    yield f"| {THOUSAND:,} jobs, without what a month costs anyway | ${alone:,.2f} | ${training * THOUSAND:,.2f} | ${usual * THOUSAND:,.2f} |"
     goal = f"goal: at most ${IDLE_MOST:.0f}, {'reached' if month <= IDLE_MOST else 'not reached'}"
-    yield f"| a month without a job ({goal}) | ${month:,.2f} | |"
+    yield f"| a month without a job ({goal}) | ${month:,.2f} | | |"
     free = month - PRICES["dashboard"].of(DASHBOARDS)
-    yield f"| the same in an account that has the dashboard free | ${free:,.2f} | |"
+    yield f"| the same in an account that has the dashboard free | ${free:,.2f} | | |"
     for many in MONTHS:
         aws = dollars(idle, {name: many * amount for name, amount in job.items()})
-        yield f"| a month with {many:,} jobs | ${aws:,.2f} | ${many * training:,.2f} |"
+        yield f"| a month with {many:,} jobs | ${aws:,.2f} | ${many * training:,.2f} | ${many * usual:,.2f} |"
 
 
 def _table(used: Mapping[str, float]) -> Iterator[str]:
@@ -180,6 +185,15 @@ def _table(used: Mapping[str, float]) -> Iterator[str]:
     yield f"| together | | **{sum(dollars.values()):,.2f}** |"
 
 
+def _shares(used: Mapping[str, float]) -> str:
+    whole, moved = dollars(used), dollars({name: used[name] for name in ("out", "s3_month")})
+    computed = dollars({name: used[name] for name in ("gb_second", "invocation")})
+    return (
+        f"{moved / whole:.0%} of it are storage and traffic: fal fetches each dataset from S3, which AWS bills as sent to the internet, and keeps none of its LoRA for you. "
+        f"{computed / whole:.0%} are computing. GB are of 2^30 bytes. Of a job there are {EVENTS} events in fewer calls, and two messages, each sent, received and deleted."
+    )
+
+
 def _functions(rows: Mapping[str, Row]) -> Iterator[str]:
     yield "| function | memory, MB | billed, ms |"
     yield "|---|---|---|"
@@ -187,11 +201,11 @@ def _functions(rows: Mapping[str, Row]) -> Iterator[str]:
         yield f"| {SAYS.get(name, name)} | {_memory(name)} | {billed(rows, name):,.0f} |"
 
 
-def _free() -> str:
+def _free(idle: Mapping[str, float]) -> str:
     free = {"alarm": ALARMS, "metric": IDLE_METRICS, "dashboard": DASHBOARDS}
     return (
         "Every account has ten alarms, ten custom metrics and three dashboards of up to 50 metrics free ([AWS](https://aws.amazon.com/cloudwatch/pricing/), a copy without a date). "
-        f"In one that has no others, an idle month costs ${dollars(free):.2f} less than this."
+        f"In one that has no others, an idle month costs ${dollars(free):.2f} less than this: ${dollars(idle) - dollars(free):.2f}."
     )
 
 

@@ -55,7 +55,7 @@ def with_unit(number: float, unit: str) -> str:
         case "$":
             return f"${number:,.2f}"
         case "exponent":
-            return f"{round(number, 2) + 0.0:.2f}"  # never -0.00
+            return f"n^{round(number, 2) + 0.0:.2f}"  # never -0.00
         case "count":
             return text
         case "ratio":

@@ -54,7 +54,7 @@ list, page by page. Who looks at a waiting job has those before it counted, so t
 
 ## What was measured
 
-*Its p50 over the jobs*, and *CPU*, *calls*, *rows read* and *read units a job* without a number of jobs, say how a number grows: they are exponents of the number of jobs, 0 for no growth and 1 for growth in proportion.
+*n^0.16* says how a number grows with n jobs: n^0 is no growth, and n^1 growth in proportion.
 
 <!-- figures: burst. emulator. list. -->
 <!-- end -->"""
