@@ -141,8 +141,7 @@ class ResultStorer:
         except ResultGoneError:
             denied = DENIED in job_lease.job.problems
             if not denied or self._early(job_lease.job):
-                # It may be a slip of fal's: the reconciler hands it over again.
-                return job_lease.give_back(None if denied else DENIED, rest=DENIAL_STANDS)
+                return self._denied(job_lease, None if denied else DENIED)
             to, problems = Status.EXPIRED, (result_gone(job_lease.job),)
         except ResultUnusableError as unusable:
             to, problems = Status.FAILED, (unusable.problem,)
@@ -159,6 +158,14 @@ class ResultStorer:
             self.results.write(done.prefix + JOB_FILE, job_text(done), "application/json")
             write_result_page(self.results, done)
         return job_lease.end(to, **known)
+
+    def _denied(self, job_lease: JobLease, problem: Problem | None) -> Job:
+        """Return the job as it waits: it may be a slip of fal's, and the reconciler hands it over again in some minutes."""
+        try:
+            return job_lease.give_back(problem, rest=DENIAL_STANDS)
+        except ConflictError:
+            # Not to begin again now, for that would ask fal at once. The lease runs out by itself.
+            return self.record.known(job_lease.job.job_id)
 
     def _abort_uploads(self, job: Job) -> None:
         for upload in job.uploads:

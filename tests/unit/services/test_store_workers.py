@@ -7,12 +7,13 @@ from datetime import timedelta
 
 import pytest
 
-from lora_drop.fal.status import Finished
+from lora_drop.fal.status import Failed, FalStatus, Finished, Gone
 from lora_drop.jobs import errors
 from lora_drop.jobs.artifacts import Artifact, Upload
 from lora_drop.jobs.errors import LoraDropError
 from lora_drop.jobs.job import Job, Lease
 from lora_drop.jobs.lineage import LatestLora, latest_key
+from lora_drop.jobs.problems import Problem
 from lora_drop.jobs.status import Status
 from lora_drop.jobs.time_limits import STORE
 from lora_drop.results.copies import ExistingFile
@@ -322,6 +323,45 @@ def test_a_change_by_others_delays_no_result(at: int) -> None:
     assert {file.name for file in job.files} == {*FILES, *(() if ended else (late.name,))}
     assert all(run.world.results.has(file) for file in job.files)
     assert run.world.results.uploads == {}
+
+
+@ANY_EFFECT
+@EITHER_SIDE
+def test_conflict_at_any_effect_loses_nothing(at: int, *, after: bool) -> None:
+    """A write that is refused, or that is kept and answered as refused, loses no result either."""
+    run = CopyRun(Outcome(at=at, after=after, fault=lambda: errors.ConflictError("ada")))
+    with suppress(LoraDropError):
+        run.deliver()
+    run.check()
+
+
+@pytest.mark.promise("never lose a result")
+@pytest.mark.parametrize("after", [False, True], ids=["refused", "kept all the same"])
+@pytest.mark.parametrize(
+    "said",
+    [Failed(REQUEST_ID, Problem(code="training_failed", message="it failed")), Gone(REQUEST_ID)],
+    ids=["failed", "gone"],
+)
+def test_first_denial_is_final_for_no_delivery(said: FalStatus, *, after: bool) -> None:
+    """fal is asked again after minutes, and not by the delivery that has just been denied the result."""
+    run = CopyRun(Outcome())
+    run.world.clock.now += timedelta(hours=2)
+    run.world.source.gone = {artifact.url for artifact in SERVED}
+    run.world.fal.facts[REQUEST_ID] = Gone(REQUEST_ID)
+    asked = []
+
+    def denied() -> BaseException:
+        asked.append(run.world.outcome.effects[-1])
+        run.world.fal.facts[REQUEST_ID] = said
+        return errors.ConflictError("ada")
+
+    run.world.outcome.at, run.world.outcome.after, run.world.outcome.fault = 2, after, denied
+    with suppress(LoraDropError):
+        run.deliver()
+    assert asked == ["replace STORING"], "the denial was written"
+    run.world.source.gone = set()
+    run.world.fal.facts[REQUEST_ID] = Finished(REQUEST_ID, SERVED)
+    run.check()
 
 
 @ANY_EFFECT
