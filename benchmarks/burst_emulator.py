@@ -5,7 +5,7 @@ from benchmarks.figures import Figure, Topic
 from benchmarks.growth import measured, started
 
 JOBS = 1_000
-WHY = "every function, AWS and fal are on these cores, and a job that has ended leaves its slot empty until the next is sent"
+WHY = "not profiled; every function, AWS and fal are on these cores, and a job that has ended leaves its slot empty until the next is sent"
 
 
 def measure() -> Topic:

@@ -3,10 +3,13 @@
 import json
 import subprocess
 import sys
+import tempfile
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 
 from benchmarks.calls_stack import ENVIRONMENT
+from benchmarks.check_archives import MB, photos, write_archive
 from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.growth import exponent
 from benchmarks.peers import environment
@@ -31,9 +34,13 @@ type Phases = Mapping[str, Mapping[str, int]]
 
 
 def measure() -> Topic:
-    """Run 20 jobs, and one with a LoRA of 90 MB."""
+    """Run 20 jobs, and some with a larger LoRA and dataset."""
     jobs, fal = _run(JOBS, rank=1)
     (*_, large), _ = _run(2, rank=16)
+    with tempfile.TemporaryDirectory() as folder:
+        dataset = Path(folder, "dataset.zip")
+        write_archive(dataset, "jpeg", photos("jpeg"), 50 * MB)
+        (*_, usual), _ = _run(2, rank=26, dataset=str(dataset))
     own = [_own(job) for job in jobs]
     totals = [float(each.total()) for each in own]
     sums = [sum(totals[:number]) for number in STEPS]
@@ -96,6 +103,14 @@ def measure() -> Topic:
             goal=Goal(most=40),
             why=f"parts: each is a call, of 8 MiB; {_why(_own(large))}",
         ),
+        Figure(
+            "calls.usual",
+            "AWS calls of job 2 with a dataset of 50 MB and a LoRA of 145 MB",
+            "calls",
+            (float(_own(usual).total()),),
+            goal=Goal(most=MOST),
+            why=f"ranges of 4 MiB and parts of 8 MiB: each is a call; {_why(_own(usual))}",
+        ),
         *_of_rounds(jobs[-1]),
     ]
     return Topic("calls", "Calls a job", HOW, figures)
@@ -123,10 +138,17 @@ def _of_rounds(job: Phases) -> Sequence[Figure]:
     )
 
 
-def _run(jobs: int, *, rank: int) -> tuple[list[Phases], list[int]]:
+def _run(jobs: int, *, rank: int, dataset: str = "") -> tuple[list[Phases], list[int]]:
     """Return the calls of each job by phase, and its requests to fal."""
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
-        [sys.executable, "-m", "benchmarks.calls_run", str(jobs), str(rank)],
+        [
+            sys.executable,
+            "-m",
+            "benchmarks.calls_run",
+            str(jobs),
+            str(rank),
+            *filter(None, [dataset]),
+        ],
         env=environment(**ENVIRONMENT),
         capture_output=True,
         text=True,

@@ -1,4 +1,4 @@
-"""``python -m benchmarks.calls_run JOBS RANK``: so many good jobs one after the other, in one warm process; their calls as JSON.
+"""``python -m benchmarks.calls_run JOBS RANK [DATASET]``: so many good jobs one after the other, in one warm process; their calls as JSON.
 
 RANK is that of the LoRA: 1 has 5.6 MB, 16 has 90 MB. Each job is dropped, sent, seen while it trains by one round of the
 reconciler, called back about and stored. A round without a job that is late comes before each: what that costs is the
@@ -53,11 +53,11 @@ class Context:
 class Pipeline:
     """One stack whose messages are carried by hand."""
 
-    def __init__(self, fal: Fal, clock: Clock, calls: Calls) -> None:
+    def __init__(self, fal: Fal, clock: Clock, calls: Calls, dataset: Path) -> None:
         self.fal, self.clock, self._calls = fal, clock, calls
         self._functions = handlers()
         self._s3, self._sqs = boto3.client("s3"), boto3.client("sqs")
-        self._number = 0
+        self._number, self._dataset = 0, dataset
 
     def send(self) -> None:
         """Drop a dataset and send its job."""
@@ -92,7 +92,7 @@ class Pipeline:
 
     def _dropped(self) -> dict[str, Any]:
         self._number += 1
-        key, data = f"portrait/person{self._number}.zip", SAMPLE.read_bytes()
+        key, data = f"portrait/person{self._number}.zip", self._dataset.read_bytes()
         # With a phrase of its own it is another training, for the same photos.
         metadata = {"trigger-phrase": f"person{self._number}"}
         put = self._s3.put_object(Bucket="datasets", Key=key, Body=data, Metadata=metadata)
@@ -129,7 +129,7 @@ class Pipeline:
 
 
 @contextmanager
-def pipeline(rank: int) -> Iterator[Pipeline]:
+def pipeline(rank: int, dataset: Path = SAMPLE) -> Iterator[Pipeline]:
     """A stack on moto, and a fal whose LoRAs have this rank."""
     clock, calls = Clock(), Calls()
     with TemporaryDirectory() as folder, mock_aws(), ExitStack() as stack:
@@ -148,15 +148,15 @@ def pipeline(rank: int) -> Iterator[Pipeline]:
             )
             stack.enter_context(answer)
         stack.enter_context(patch.object(Bootstrap, "clock", clock))
-        yield Pipeline(fal, clock, calls)
+        yield Pipeline(fal, clock, calls, dataset)
 
 
-def main(jobs: int, rank: int) -> None:
+def main(jobs: int, rank: int, dataset: Path = SAMPLE) -> None:
     """Print the calls of each job, a line each."""
-    with pipeline(rank) as stack:
+    with pipeline(rank, dataset) as stack:
         for _ in range(jobs):
             print(json.dumps(stack.job()), flush=True)
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    main(int(sys.argv[1]), int(sys.argv[2]), *map(Path, sys.argv[3:]))

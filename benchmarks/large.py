@@ -5,7 +5,7 @@ from benchmarks.figures import Topic
 
 HOW = (
     "`python -m benchmarks large`, by hand: results of 1.5 GB copied and datasets of up to 2 GB checked, as the smaller ones are, five runs of each in turn; of the "
-    "peers of a copy one alone, which reads in parts. A result of fal's trainer has 90 to 150 MB, a dataset about 50. The exponent is the k of seconds = c · bytes^k that fits three "
+    "peers of a copy the best alone. A result of fal's trainer has 90 to 150 MB, a dataset about 50. The exponent is the k of seconds = c · bytes^k that fits three "
     "sizes best. In a container: Lambda's image of Python with a function's memory and the share of these cores that it has at Lambda (1,769 MB: one)."
 )
 

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 from lora_drop.client import upload
 from lora_drop.datasets.archives.contents import WINDOW
+from lora_drop.datasets.archives.structure import MAX_REQUESTS
 from lora_drop.dev.figures import Row, measured, rows_of, with_unit
 from lora_drop.dev.prices import (
     ALARMS,
@@ -52,6 +53,7 @@ def billed(rows: Mapping[str, Row], function: str) -> float:
     cpu, calls = _of(rows, function, "cpu"), _of(rows, function, "calls")
     if function == "submit":
         cpu += 1000 * PHOTOS * rows["check.jpeg.photo.cpu"]["median"]
+        calls += _ranges()
     copied = 1000 * _copy_seconds(rows, share) if function == "store" else 0.0
     return float(cpu / share + calls * WAIT + copied)
 
@@ -70,7 +72,12 @@ def puts(rows: Mapping[str, Row]) -> float:
 
 def gets(rows: Mapping[str, Row]) -> float:
     """Return the GETs of a job: those that were measured, of a small dataset, and the ranges in which one of this size is read."""
-    return sum(_of(rows, each, "s3_read") for each in JOB) + DATASET_BYTES / WINDOW
+    return sum(_of(rows, each, "s3_read") for each in JOB) + _ranges()
+
+
+def _ranges() -> int:
+    """Return the ranges in which a dataset of this size is read: of its structure one for each photo, then all of it."""
+    return min(PHOTOS, MAX_REQUESTS) + math.ceil(DATASET_BYTES / WINDOW)
 
 
 def of_a_job(rows: Mapping[str, Row]) -> Mapping[str, float]:
