@@ -141,10 +141,10 @@ def _without_sheet(after: Job, before: Job) -> Job:
 
 
 def _learnt(before: Job, after: Job) -> bool:
-    """Whether nothing but the progress of a job at work was written."""
+    """Whether nothing but the progress of a job at work was written; two rounds at once may write the same."""
     same = {"progress": before.progress, "queue_position": before.queue_position}
     at_work = before.status in (Status.SUBMITTED, Status.TRAINING)
-    return at_work and after != before and after.model_copy(update=same) == before
+    return at_work and after.model_copy(update=same) == before
 
 
 def _went_back(before: Job, after: Job) -> bool:
