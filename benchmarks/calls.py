@@ -13,6 +13,7 @@ from benchmarks.check_archives import MB, photos, write_archive
 from benchmarks.figures import Figure, Goal, Topic
 from benchmarks.growth import exponent
 from benchmarks.peers import environment
+from lora_drop.local.stack import SAMPLE
 
 JOBS, STEPS = 20, (1, 5, 20)
 SERVICES = ("dynamodb", "s3", "events", "sqs", "secretsmanager")
@@ -40,7 +41,7 @@ def measure() -> Topic:
     with tempfile.TemporaryDirectory() as folder:
         dataset = Path(folder, "dataset.zip")
         write_archive(dataset, "jpeg", photos("jpeg"), 50 * MB)
-        (*_, usual), _ = _run(2, rank=26, dataset=str(dataset))
+        (*_, usual), _ = _run(2, rank=26, dataset=dataset)
     own = [_own(job) for job in jobs]
     totals = [float(each.total()) for each in own]
     sums = [sum(totals[:number]) for number in STEPS]
@@ -95,25 +96,24 @@ def measure() -> Topic:
             (float(scans),),
             goal=Goal(most=0),
         ),
-        Figure(
-            "calls.large",
-            "AWS calls of job 2 with a LoRA of 90 MB",
-            "calls",
-            (float(_own(large).total()),),
-            goal=Goal(most=40),
-            why=f"parts: each is a call, of 8 MiB; {_why(_own(large))}",
-        ),
-        Figure(
-            "calls.usual",
-            "AWS calls of job 2 with a dataset of 50 MB and a LoRA of 145 MB",
-            "calls",
-            (float(_own(usual).total()),),
-            goal=Goal(most=MOST),
-            why=f"ranges of 4 MiB and parts of 8 MiB: each is a call; {_why(_own(usual))}",
+        _of_larger("large", "a LoRA of 90 MB", large, why="parts: each is a call, of 8 MiB"),
+        _of_larger(
+            "usual",
+            "a dataset of 50 MB and a LoRA of 145 MB",
+            usual,
+            why="ranges of 4 MiB and parts of 8 MiB: each is a call",
         ),
         *_of_rounds(jobs[-1]),
     ]
     return Topic("calls", "Calls a job", HOW, figures)
+
+
+def _of_larger(key: str, what: str, job: Phases, *, why: str) -> Figure:
+    calls = _own(job)
+    says, why = f"AWS calls of job 2 with {what}", f"{why}; {_why(calls)}"
+    return Figure(
+        f"calls.{key}", says, "calls", (float(calls.total()),), goal=Goal(most=MOST), why=why
+    )
 
 
 def _of_rounds(job: Phases) -> Sequence[Figure]:
@@ -138,17 +138,10 @@ def _of_rounds(job: Phases) -> Sequence[Figure]:
     )
 
 
-def _run(jobs: int, *, rank: int, dataset: str = "") -> tuple[list[Phases], list[int]]:
+def _run(jobs: int, *, rank: int, dataset: Path = SAMPLE) -> tuple[list[Phases], list[int]]:
     """Return the calls of each job by phase, and its requests to fal."""
     done = subprocess.run(  # noqa: S603  # this very Python, and a module of ours
-        [
-            sys.executable,
-            "-m",
-            "benchmarks.calls_run",
-            str(jobs),
-            str(rank),
-            *filter(None, [dataset]),
-        ],
+        [sys.executable, "-m", "benchmarks.calls_run", str(jobs), str(rank), str(dataset)],
         env=environment(**ENVIRONMENT),
         capture_output=True,
         text=True,

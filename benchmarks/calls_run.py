@@ -30,11 +30,10 @@ from benchmarks.calls_stack import (
     handlers,
     s3_notice,
 )
-from lora_drop.local.tools import ROOT
+from lora_drop.local.stack import SAMPLE
 from lora_drop.simulator.lora import write_lora
 
 OK = 200
-SAMPLE = ROOT / "shared" / "lora_drop" / "local" / "samples" / "astronaut.zip"
 
 
 class Context:

@@ -138,6 +138,12 @@ def _seconds(key: str, of: str, found: Measured, *, why: str) -> Iterator[Figure
             yield Figure(f"{key}.{name}.seconds", f"{of}: {says}", "s", runs, floor)
 
 
+def _with_faces(key: str, of: str, found: Measured) -> Figure:
+    runs, floor = _runs(found, "ours faces", "seconds"), f"{key}.floor.seconds"
+    says = f"{of}: ours with the search for faces"
+    return Figure(f"{key}.faces.seconds", says, "s", runs, floor)
+
+
 def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> Iterator[Figure]:
     """Yield 50 MB of one format (HEIC: 36, the fewest photos that pass), in S3; JPEGs as a file, with the peers and with faces as well."""
     size = 50 if kind != "heic" else 36
@@ -147,11 +153,7 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> I
     if kind == "jpeg":
         local = place.in_turn(str(file), ("floor", "ours", "ours faces"))
         yield from _seconds(f"check.{kind}.50.file", f"{of}, a file", local, why=why)
-        faces = _runs(local, "ours faces", "seconds")
-        says = f"{of}, a file: ours with the search for faces"
-        yield Figure(
-            "check.jpeg.50.file.faces.seconds", says, "s", faces, "check.jpeg.50.file.floor.seconds"
-        )
+        yield _with_faces(f"check.{kind}.50.file", f"{of}, a file", local)
         cpu = _runs(local, "ours faces", "cpu")
     names = ("floor", "ours", *(("ours faces", *PEERS) if kind == "jpeg" else ()))
     found = place.in_turn(place.add(file), names)
@@ -160,9 +162,7 @@ def _of_kind(place: Place, kind: str, originals: Sequence[bytes], why: str) -> I
     says = f"CPU of one {KINDS[kind]} photo, {'with' if kind == 'jpeg' else 'without'} the search for faces"
     yield Figure(f"check.{kind}.photo.cpu", says, "s", tuple(each / count for each in cpu))
     if kind == "jpeg":
-        says = f"{of}, in S3: ours with the search for faces"
-        faces, floor = _runs(found, "ours faces", "seconds"), "check.jpeg.50.s3.floor.seconds"
-        yield Figure("check.jpeg.50.s3.faces.seconds", says, "s", faces, floor)
+        yield _with_faces(f"check.{kind}.50.s3", f"{of}, in S3", found)
         says = f"{of}, in S3: memory at its peak, ours"
         yield Figure("check.jpeg.50.s3.ours.memory", says, "MiB", _runs(found, "ours", "mib"))
     file.unlink()

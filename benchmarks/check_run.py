@@ -14,8 +14,9 @@ import time
 import zipfile
 import zlib
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 from PIL import Image
@@ -161,27 +162,27 @@ def _all_of(archive: zipfile.ZipFile) -> None:
         decode(archive.read(name))
 
 
-def download(place: str) -> None:
-    """boto3's download, then zipfile and Pillow."""
+@contextmanager
+def _downloaded(place: str) -> Iterator[zipfile.ZipFile]:
     bucket, key = _s3_place(place)
     with tempfile.NamedTemporaryFile() as file:
         _client().download_fileobj(bucket, key, file)
         file.flush()
         with zipfile.ZipFile(file) as archive:
-            _all_of(archive)
+            yield archive
+
+
+def download(place: str) -> None:
+    """boto3's download, then zipfile and Pillow."""
+    with _downloaded(place) as archive:
+        _all_of(archive)
 
 
 def download_threads(place: str) -> None:
     """Do the same, and decode on all cores."""
-    bucket, key = _s3_place(place)
-    with (
-        tempfile.NamedTemporaryFile() as file,
-        ThreadPoolExecutor(len(os.sched_getaffinity(0))) as threads,
-    ):
-        _client().download_fileobj(bucket, key, file)
-        file.flush()
-        with zipfile.ZipFile(file) as archive:
-            list(threads.map(decode, (archive.read(name) for name in archive.namelist())))
+    cores = len(os.sched_getaffinity(0))
+    with _downloaded(place) as archive, ThreadPoolExecutor(cores) as threads:
+        list(threads.map(decode, (archive.read(name) for name in archive.namelist())))
 
 
 def remotezip(place: str) -> None:

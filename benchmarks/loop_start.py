@@ -38,10 +38,7 @@ STARTS: Sequence[Start] = (
 
 def starts() -> Iterator[Figure]:
     """Yield the CPU time of each program with bytecode and without, in turn."""
-    own = {
-        name: value for name, value in os.environ.items() if not name.startswith("PYTHONDONTWRITE")
-    }
-    own["PYTHONPATH"] = str(ROOT / "shared")
+    own = _environment()
     for start in STARTS:
         _cpu_milliseconds(start, own)  # writes what bytecode is missing
     yield from _figures("", "", own)
@@ -50,14 +47,20 @@ def starts() -> Iterator[Figure]:
         yield from _figures("source.", ", without bytecode", without)
 
 
+def _environment() -> dict[str, str]:
+    """Return this process's environment, in which a Python imports this checkout and keeps bytecode."""
+    own = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
+    own.pop("PYTHONDONTWRITEBYTECODE", None)
+    return own
+
+
 def whole_check() -> Figure:
     """Return how long a person waits for the check of the sample, from the shell."""
     line, runs = [sys.executable, "-c", MAIN, "check", str(SAMPLE)], list[float]()
-    kept = {**os.environ, "PYTHONPATH": str(ROOT / "shared")}
-    kept.pop("PYTHONDONTWRITEBYTECODE", None)
+    own = _environment()
     for _ in range(RUNS + 1):
         began = time.monotonic()
-        subprocess.run(line, env=kept, check=True, capture_output=True)  # noqa: S603  # our own words
+        subprocess.run(line, env=own, check=True, capture_output=True)  # noqa: S603  # our own words
         runs.append(time.monotonic() - began)
     says = "`lora-drop check` of 14 photos of 768 pixels, 1.3 MB, from its start to its end, with the search for faces"
     return Figure("loop.check.seconds", says, "s", tuple(runs[1:]))  # the first writes bytecode
